@@ -1,0 +1,127 @@
+//! The local drift engine: desired against observed, on what Git sets, with an owner for every differing leaf. pure
+//!
+//! The interface is meant to outlive today's engine: a deeper one replaces the inside of [`compare()`], not its shape.
+
+pub mod compare;
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use compare::compare;
+
+use crate::{
+    config::IgnoreRule,
+    object::{FieldPath, Gvk, ObjectId, Text},
+};
+
+/// What kind of difference a leaf shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LeafClass {
+    /// Git sets it, the other side has another value.
+    Changed,
+    /// Git sets it, the other side does not have it.
+    Missing,
+    /// Only the other side has it, and a person put it there.
+    Added,
+    /// Only the other side has it, and the deployer owns it: Git dropped it, and it stayed.
+    Removed,
+}
+
+/// One differing leaf.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leaf {
+    /// Where.
+    pub path: FieldPath,
+    /// What kind.
+    pub class: LeafClass,
+    /// What Git sets; absent for `Added` and `Removed`. Secret values are already hashes here.
+    pub desired: Option<Value>,
+    /// What the other side has; absent for `Missing`.
+    pub observed: Option<Value>,
+    /// Field manager that owns the observed leaf.
+    pub owner: Option<Text>,
+    /// When it last wrote.
+    pub time: Option<Timestamp>,
+}
+
+/// Differences that a rule kept silent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// Stable name of the rule.
+    pub rule: Cow<'static, str>,
+    /// Why it exists, for people.
+    pub reason: Cow<'static, str>,
+    /// Leaves.
+    pub leaves: u32,
+}
+
+/// The outcome of one comparison.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Comparison {
+    /// Differing leaves, in path order.
+    pub leaves: Vec<Leaf>,
+    /// What rules kept silent.
+    pub silenced: Vec<Silence>,
+    /// Why nothing can be said, if so (for example desired content that is encrypted in Git).
+    pub unjudged: Option<crate::witness::Failure>,
+}
+
+impl Comparison {
+    /// Whether the observed object holds everything that Git sets: no leaf is `Changed` or `Missing`.
+    pub fn holds_desired(&self) -> bool {
+        self.unjudged.is_none() && !self.leaves.iter().any(|l| matches!(l.class, LeafClass::Changed | LeafClass::Missing))
+    }
+}
+
+/// One object to be compared, as borrowed parts.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed<'a> {
+    /// Reduced content.
+    pub value: &'a Value,
+    /// `metadata.managedFields` as JSON text, if known.
+    pub managers: Option<&'a str>,
+}
+
+/// What is known of the schema of a kind. The built-in implementation is a table; one over OpenAPI and CRDs takes its place later.
+pub trait Schema: Sync {
+    /// How the list at this path (list items stand as `*`) is paired.
+    fn list_kind(&self, gvk: &Gvk, path: &[&str]) -> ListKind;
+    /// Whether the leaf at this path is a resource quantity.
+    fn is_quantity(&self, gvk: &Gvk, path: &[&str]) -> bool;
+    /// Whether an empty value at this path means something else than an absent one (`emptyDir: {}`, `podSelector: {}`).
+    fn empty_means_something(&self, gvk: &Gvk, path: &[&str]) -> bool;
+    /// The value that the server fills in when Git sets none; `None` if there is none or it is not known.
+    fn default_of(&self, gvk: &Gvk, path: &[&str]) -> Option<Value>;
+}
+
+/// How the items of a list are paired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListKind {
+    /// By these key fields, each with the default that stands for an absent one.
+    Keyed(Vec<(&'static str, Option<&'static str>)>),
+    /// A set: order does not matter.
+    Set,
+    /// As one value: order matters.
+    Atomic,
+}
+
+/// What applies to a comparison besides the two objects.
+pub struct Policy<'a> {
+    /// Schema knowledge.
+    pub schema: &'a dyn Schema,
+    /// The user's ignore rules that still hold.
+    pub ignore: &'a [IgnoreRule],
+    /// Field managers that count as the deployer.
+    pub deployers: &'a [&'a str],
+    /// Whether the observed side is a live object (a person's additions are looked for) or a backup.
+    pub look_for_additions: bool,
+    /// The object, for rules that name objects.
+    pub id: &'a ObjectId,
+    /// Version that Git names.
+    pub gvk: &'a Gvk,
+}

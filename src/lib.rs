@@ -1,0 +1,18 @@
+//! snapgap: joins what Git declares, what a Kubernetes cluster runs and what its Velero backups would restore. pure: module list only.
+//!
+//! The code map, the invariants and the decisions are in `ARCHITECTURE.md`.
+
+pub mod cli;
+pub mod cluster;
+pub mod config;
+pub mod daemon;
+pub mod drift;
+pub mod git;
+pub mod http;
+pub mod metrics;
+pub mod object;
+pub mod render;
+pub mod report;
+pub mod velero;
+pub mod verdict;
+pub mod witness;

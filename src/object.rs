@@ -1,0 +1,15 @@
+//! One Kubernetes object as every other room sees it: identity, reduced content, fingerprint. pure
+//!
+//! Nothing outside this room builds an [`Object`]: it comes out of [`admit`], which has already replaced the values of Secrets by
+//! keyed hashes. That is how "secret values never leave the module that reads them" is held by a type.
+
+pub mod admit;
+pub mod id;
+pub mod path;
+pub mod redact;
+pub mod yaml;
+
+pub use admit::{AdmitError, Content, DeployerMark, Fingerprint, Meta, Object, Owner, admit, expand};
+pub use id::{GroupKind, Gvk, ObjectId, Text};
+pub use path::{FieldPath, Step};
+pub use redact::Redactor;

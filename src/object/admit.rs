@@ -1,0 +1,355 @@
+//! The one door into the core: a raw object becomes an [`Object`] with reduced content and a fingerprint. pure
+//!
+//! What a server fills in by itself (status, uid, resourceVersion, managedFields, ...) is taken out of the content and kept as facts
+//! beside it, so that two contents are equal exactly when a person would call the objects equal.
+
+use std::{fmt, sync::Arc};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use super::{Gvk, ObjectId, Redactor, Text};
+
+/// Why something is not a Kubernetes object. The message never quotes content.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AdmitError {
+    /// The document is a list or a scalar.
+    #[error("not a mapping but {0}")]
+    NotAMapping(&'static str),
+    /// `apiVersion` or `kind` is absent, empty or not text.
+    #[error("no {0}")]
+    Missing(&'static str),
+    /// No `metadata.name`; `generateName` alone names nothing that could be compared.
+    #[error("{kind} has no metadata.name{}", if *.generated { " but a generateName, so it is a new object at every apply" } else { "" })]
+    NoName {
+        /// The kind that was named.
+        kind: String,
+        /// Whether a `generateName` is there.
+        generated: bool,
+    },
+}
+
+/// A 128-bit fingerprint of a reduced content. Equal fingerprints mean equal contents.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fingerprint([u8; 16]);
+
+impl Fingerprint {
+    /// The fingerprint of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let digest = Sha256::digest(bytes);
+        let mut short = [0; 16];
+        short.copy_from_slice(&digest[..16]);
+        Self(short)
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+/// An object's content as compact JSON text with sorted keys. Kept as text because a tree of values takes ten times the memory.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Content {
+    json: Arc<str>,
+    print: Fingerprint,
+}
+
+impl Content {
+    /// Content of this value; keys are sorted because `serde_json` maps are.
+    pub fn of(value: &Value) -> Self {
+        let json = value.to_string();
+        Self { print: Fingerprint::of(json.as_bytes()), json: json.into() }
+    }
+
+    /// The compact JSON text.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// The fingerprint of the text.
+    pub fn print(&self) -> Fingerprint {
+        self.print
+    }
+
+    /// The value. The text was written by [`Content::of`], so it always parses; `Null` stands for the impossible.
+    pub fn value(&self) -> Value {
+        serde_json::from_str(&self.json).unwrap_or(Value::Null)
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Content({})", self.print)
+    }
+}
+
+/// One entry of `metadata.ownerReferences`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The owner's kind and version.
+    pub gvk: Gvk,
+    /// The owner's name; it lives in the same namespace or is cluster-scoped.
+    pub name: Text,
+    /// The owner's uid.
+    pub uid: Text,
+    /// Whether it is the managing controller.
+    pub controller: bool,
+}
+
+/// A mark that says which deployer put the object there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeployerMark {
+    /// `argocd.argoproj.io/tracking-id`; the application's name. Only when the id refers to the object itself: copies are not tracked.
+    ArgoCd(Text),
+    /// `kustomize.toolkit.fluxcd.io/namespace` and `/name`, as `namespace/name`.
+    FluxKustomization(Text),
+    /// `helm.toolkit.fluxcd.io/namespace` and `/name`, as `namespace/name`.
+    FluxHelmRelease(Text),
+    /// `meta.helm.sh/release-namespace` and `/release-name`, as `namespace/name`.
+    Helm(Text),
+    /// `applyset.kubernetes.io/part-of`; the set's id.
+    ApplySet(Text),
+}
+
+/// Facts about an object that are not content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meta {
+    /// `metadata.uid`.
+    pub uid: Option<Text>,
+    /// `metadata.resourceVersion`.
+    pub resource_version: Option<Text>,
+    /// `metadata.creationTimestamp`.
+    pub created: Option<Timestamp>,
+    /// Whether `metadata.deletionTimestamp` is set.
+    pub deleting: bool,
+    /// `metadata.ownerReferences`.
+    pub owners: Vec<Owner>,
+    /// The deployer's mark, if any.
+    pub mark: Option<DeployerMark>,
+    /// `metadata.managedFields` as compact JSON, entries of the status subresource left out.
+    pub managers: Option<Arc<str>>,
+    /// The backup of the Velero restore that wrote this object, from the labels that Velero leaves behind.
+    pub restored_from: Option<Text>,
+}
+
+/// An object that went through [`admit`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Identity.
+    pub id: ObjectId,
+    /// The version that this side named.
+    pub version: Text,
+    /// Reduced content.
+    pub content: Content,
+    /// Facts that are not content.
+    pub meta: Meta,
+}
+
+impl Object {
+    /// Group, version and kind.
+    pub fn gvk(&self) -> Gvk {
+        Gvk { gk: self.id.gk.clone(), version: self.version.clone() }
+    }
+}
+
+/// `metadata` members that the server or a controller writes and nobody compares.
+const SERVER_METADATA: [&str; 8] =
+    ["uid", "resourceVersion", "generation", "creationTimestamp", "selfLink", "managedFields", "deletionTimestamp", "deletionGracePeriodSeconds"];
+
+/// Labels that a Velero restore leaves on what it wrote (pkg/restore/restore.go `addRestoreLabels`).
+const RESTORE_LABELS: [&str; 2] = ["velero.io/backup-name", "velero.io/restore-name"];
+
+/// kubectl's own copy of the last applied manifest. It is bookkeeping: it changes at every apply and is no part of what runs.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+fn text_at<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
+    map.get(key).and_then(Value::as_str).filter(|t| !t.is_empty())
+}
+
+/// Takes a raw object in: checks that it is one, hides Secret values, separates facts from content. `Err` never quotes content.
+///
+/// A `List` is not an object; expand it with [`expand`] first.
+pub fn admit(mut raw: Value, redactor: &Redactor) -> Result<Object, AdmitError> {
+    redactor.reduce(&mut raw);
+    let Value::Object(mut map) = raw else { return Err(AdmitError::NotAMapping(json_kind(&raw))) };
+    let kind = text_at(&map, "kind").ok_or(AdmitError::Missing("kind"))?.to_owned();
+    let gvk = Gvk::parse(text_at(&map, "apiVersion").ok_or(AdmitError::Missing("apiVersion"))?, &kind);
+    map.remove("status");
+    let Some(Value::Object(metadata)) = map.get_mut("metadata") else { return Err(AdmitError::NoName { kind, generated: false }) };
+    let Some(name) = text_at(metadata, "name").map(str::to_owned) else {
+        return Err(AdmitError::NoName { kind, generated: text_at(metadata, "generateName").is_some() });
+    };
+    let namespace = text_at(metadata, "namespace").map(str::to_owned);
+    let id = ObjectId::new(&gvk.gk.group, &gvk.gk.kind, namespace.as_deref(), &name);
+    let restored_from = metadata.get("labels").and_then(Value::as_object).and_then(|l| text_at(l, RESTORE_LABELS[0])).map(Text::from);
+    let meta = Meta {
+        uid: text_at(metadata, "uid").map(Text::from),
+        resource_version: text_at(metadata, "resourceVersion").map(Text::from),
+        created: text_at(metadata, "creationTimestamp").and_then(|t| t.parse().ok()),
+        deleting: metadata.get("deletionTimestamp").is_some_and(|v| !v.is_null()),
+        owners: owners(metadata),
+        mark: mark(metadata, &id),
+        managers: managers(metadata),
+        restored_from,
+    };
+    for key in SERVER_METADATA {
+        metadata.remove(key);
+    }
+    drop_members(metadata, "labels", &RESTORE_LABELS);
+    drop_members(metadata, "annotations", &[LAST_APPLIED]);
+    Ok(Object { id, version: gvk.version, content: Content::of(&Value::Object(map)), meta })
+}
+
+/// Expands a `List` (or a typed list such as `DeploymentList`) into its items, at any depth; any other value is returned as it is.
+pub fn expand(raw: Value) -> Vec<Value> {
+    let is_list = raw.get("kind").and_then(Value::as_str).is_some_and(|k| k.ends_with("List")) && raw.get("items").is_some_and(Value::is_array);
+    match raw {
+        Value::Object(mut map) if is_list => match map.remove("items") {
+            Some(Value::Array(items)) => items.into_iter().flat_map(expand).collect(),
+            _ => Vec::new(),
+        },
+        other => vec![other],
+    }
+}
+
+fn json_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping",
+    }
+}
+
+fn drop_members(metadata: &mut Map<String, Value>, section: &str, keys: &[&str]) {
+    if let Some(Value::Object(members)) = metadata.get_mut(section) {
+        let before = members.len();
+        members.retain(|k, _| !keys.contains(&k.as_str()));
+        if members.is_empty() && before > 0 {
+            metadata.remove(section);
+        }
+    }
+}
+
+fn owners(metadata: &Map<String, Value>) -> Vec<Owner> {
+    let refs = metadata.get("ownerReferences").and_then(Value::as_array);
+    refs.into_iter()
+        .flatten()
+        .filter_map(Value::as_object)
+        .filter_map(|r| {
+            Some(Owner {
+                gvk: Gvk::parse(text_at(r, "apiVersion")?, text_at(r, "kind")?),
+                name: text_at(r, "name")?.into(),
+                uid: text_at(r, "uid")?.into(),
+                controller: r.get("controller") == Some(&Value::Bool(true)),
+            })
+        })
+        .collect()
+}
+
+fn managers(metadata: &Map<String, Value>) -> Option<Arc<str>> {
+    let kept: Vec<&Value> =
+        metadata.get("managedFields")?.as_array()?.iter().filter(|e| e.get("subresource").and_then(Value::as_str) != Some("status")).collect();
+    if kept.is_empty() { None } else { serde_json::to_string(&kept).ok().map(Arc::from) }
+}
+
+/// Reads the deployer's mark. Sources: Argo CD `util/argo/resource_tracking.go`, Flux `kustomize-controller` owner labels, Helm
+/// `pkg/action/validate.go`, KEP-3659 (ApplySet).
+fn mark(metadata: &Map<String, Value>, id: &ObjectId) -> Option<DeployerMark> {
+    let empty = Map::new();
+    let labels = metadata.get("labels").and_then(Value::as_object).unwrap_or(&empty);
+    let annotations = metadata.get("annotations").and_then(Value::as_object).unwrap_or(&empty);
+    let pair = |from: &Map<String, Value>, ns: &str, name: &str| -> Option<Text> {
+        let name = text_at(from, name)?;
+        Some(format!("{}/{name}", text_at(from, ns).unwrap_or_default()).into())
+    };
+    if let Some((app, own)) = text_at(annotations, "argocd.argoproj.io/tracking-id").and_then(|t| t.split_once(':')) {
+        let refers = format!("{}/{}:{}/{}", id.gk.group, id.gk.kind, id.namespace.as_deref().unwrap_or_default(), id.name);
+        if own == refers {
+            return Some(DeployerMark::ArgoCd(app.into()));
+        }
+    }
+    if let Some(owner) = pair(labels, "kustomize.toolkit.fluxcd.io/namespace", "kustomize.toolkit.fluxcd.io/name") {
+        return Some(DeployerMark::FluxKustomization(owner));
+    }
+    if let Some(owner) = pair(labels, "helm.toolkit.fluxcd.io/namespace", "helm.toolkit.fluxcd.io/name") {
+        return Some(DeployerMark::FluxHelmRelease(owner));
+    }
+    if let Some(owner) = pair(annotations, "meta.helm.sh/release-namespace", "meta.helm.sh/release-name") {
+        return Some(DeployerMark::Helm(owner));
+    }
+    text_at(labels, "applyset.kubernetes.io/part-of").map(|set| DeployerMark::ApplySet(set.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn take(v: Value) -> Result<Object, AdmitError> {
+        admit(v, &Redactor::new([0; 32]))
+    }
+
+    #[test]
+    fn bookkeeping_is_a_fact_and_not_content() {
+        let bare = take(json!({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"n"},"data":{"k":"v"}}));
+        let served = take(json!({"apiVersion":"v1","kind":"ConfigMap","data":{"k":"v"},"status":{"x":1},
+            "metadata":{"name":"a","namespace":"n","uid":"u1","resourceVersion":"7","generation":3,"creationTimestamp":"2026-01-02T03:04:05Z",
+                "labels":{"velero.io/backup-name":"nightly","velero.io/restore-name":"r"},
+                "annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{}"},
+                "managedFields":[{"manager":"kubectl-edit","operation":"Update","fieldsV1":{}},{"manager":"k","subresource":"status"}]}}));
+        let (bare, served) = (bare.expect("bare"), served.expect("served"));
+        assert_eq!(bare.content, served.content);
+        assert_eq!(served.meta.restored_from.as_deref(), Some("nightly"));
+        assert_eq!(served.meta.resource_version.as_deref(), Some("7"));
+        assert!(served.meta.managers.as_deref().is_some_and(|m| m.contains("kubectl-edit") && !m.contains("status")));
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused_without_quoting_it() {
+        for (value, message) in [
+            (json!([1]), "not a mapping but a list"),
+            (json!({"kind":"X","metadata":{"name":"a"}}), "no apiVersion"),
+            (json!({"apiVersion":"v1","metadata":{"name":"a"}}), "no kind"),
+            (json!({"apiVersion":"v1","kind":"Pod","metadata":{}}), "Pod has no metadata.name"),
+            (
+                json!({"apiVersion":"v1","kind":"Pod","metadata":{"generateName":"a-"}}),
+                "Pod has no metadata.name but a generateName, so it is a new object at every apply",
+            ),
+        ] {
+            assert_eq!(take(value).expect_err("refused").to_string(), message);
+        }
+    }
+
+    #[test]
+    fn a_copied_tracking_id_marks_nothing() {
+        let with = |id: &str| {
+            take(json!({"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a","namespace":"n","annotations":{"argocd.argoproj.io/tracking-id":id}}}))
+                .expect("admitted")
+                .meta
+                .mark
+        };
+        assert_eq!(with("shop:apps/Deployment:n/a"), Some(DeployerMark::ArgoCd("shop".into())));
+        assert_eq!(with("shop:apps/Deployment:n/b"), None);
+    }
+
+    #[test]
+    fn lists_expand_at_any_depth() {
+        let list = json!({"apiVersion":"v1","kind":"List","items":[{"kind":"A"},{"kind":"ConfigMapList","items":[{"kind":"B"},{"kind":"C"}]}]});
+        let kinds: Vec<_> = expand(list).iter().map(|v| v["kind"].clone()).collect();
+        assert_eq!(kinds, ["A", "B", "C"]);
+    }
+}

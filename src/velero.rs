@@ -1,0 +1,5 @@
+//! The backup side: which backup counts, what it was asked to hold, what it holds. I/O: `archive` reads files; the rest is pure.
+
+pub mod scope;
+
+pub use scope::Scope;

@@ -1,0 +1,3 @@
+//! The one integration binary: a file a feature, names that read as sentences. What each needs is started by `support`.
+
+mod support;

@@ -1,0 +1,1 @@
+//! Starts the real programs that the tests need, on free loopback ports, and ends them again.
