@@ -2,6 +2,7 @@
 //!
 //! Reading the file is `cli`'s job; this room parses and checks text. Unknown keys are refused everywhere.
 
+mod check;
 pub mod duration;
 pub mod file;
 pub mod layers;
