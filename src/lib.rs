@@ -1,4 +1,4 @@
-//! snapgap: joins what Git declares, what a Kubernetes cluster runs and what its Velero backups would restore. pure: module list only.
+//! snapgap: joins what Git declares, what a Kubernetes cluster runs and what its Velero backups would restore. pure
 //!
 //! The code map, the invariants and the decisions are in `ARCHITECTURE.md`.
 

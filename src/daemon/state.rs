@@ -19,7 +19,9 @@ pub const VERSION: u32 = 1;
 #[derive(Debug, Error)]
 pub enum StateError {
     /// Written by a newer program.
-    #[error("state file {path} has version {found}, this program knows up to {VERSION}: use the newer snapgap, or point --state-file at another file")]
+    #[error(
+        "state file {path} has version {found}, this program knows up to {VERSION}: use the newer snapgap, or point --state-file at another file"
+    )]
     Newer {
         /// The file.
         path: PathBuf,

@@ -100,7 +100,10 @@ mod tests {
             .map(|(n, c)| {
                 let mut map = StateMap::new();
                 if c != '-' {
-                    let o = admit(json!({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"k":c.to_string()}}), &Redactor::new([0; 32]));
+                    let o = admit(
+                        json!({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"k":c.to_string()}}),
+                        &Redactor::new([0; 32]),
+                    );
                     let o = o.expect("an object");
                     map.insert(o.id.clone(), o);
                 }

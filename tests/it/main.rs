@@ -1,3 +1,4 @@
 //! The one integration binary: a file a feature, names that read as sentences. What each needs is started by `support`.
 
+mod house;
 mod support;
