@@ -43,7 +43,7 @@ impl Location {
         if text.contains("://") {
             return Self::parse_url(text);
         }
-        if text.split('/').next().is_some_and(|head| head.contains("::")) {
+        if text.split_once("::").is_some_and(|(helper, _)| !helper.is_empty() && helper.chars().all(|c| c.is_ascii_alphanumeric())) {
             return Err(refused("remote helpers (`name::address`) are not used; give https://, ssh://, file:// or a path"));
         }
         let colon = text.find("]:").map(|n| n + 1).or_else(|| text.find(':'));

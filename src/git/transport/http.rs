@@ -258,7 +258,8 @@ impl Link {
         if !kept {
             return Err(self.budget.note(Fault::new(GitErrorKind::Refused, format!("redirects to {shown}, a weaker scheme; that is not followed"))));
         }
-        if !target.as_str().ends_with(tail) {
+        let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
+        if !target.path().ends_with(&format!("/{path}")) || target.query().unwrap_or_default() != query {
             return Err(bad(format!("redirects to {shown}, which is no Git address (a login page?); check the location")));
         }
         Ok(target)
