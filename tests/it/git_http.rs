@@ -510,7 +510,7 @@ fn a_fetch_larger_than_allowed_is_given_up_and_the_mirror_stays_as_it_was() {
     world.source.max_fetch_bytes = 100_000;
     let repository = world.open();
     let first = update(&repository).expect("fetched").tip;
-    let noise: String = (0..400_000u64).map(|n| char::from(b'a' + (n.wrapping_mul(6_364_136_223_846_793_005) >> 59) as u8 % 26)).collect();
+    let noise: String = crate::support::git_repo::noise(400_000).into_iter().map(|b| char::from(b'a' + b % 26)).collect();
     world.repo.commit("large", &[("large", &noise)]);
     let error = update(&repository).expect_err("too large");
     assert_eq!(error.kind(), "too_large");

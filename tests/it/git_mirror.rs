@@ -8,7 +8,7 @@ use std::{
 
 use snapgap::git::{GitError, Repository, Tree, TreeError, Update};
 
-use crate::support::git_repo::{Repo, fsck, git_program, source};
+use crate::support::git_repo::{Repo, fsck, git_program, noise, source};
 
 struct World {
     folder: tempfile::TempDir,
@@ -280,8 +280,7 @@ fn a_full_disk_is_told_and_harms_nothing() {
         let repository = Repository::open(&source(location), cache).expect("source");
         let first = update(&repository).expect("there is room for this").tip;
         let work = Path::new(location.strip_prefix("file://").expect("url")).with_extension("work");
-        let noise: Vec<u8> = (0..900_000u64).map(|n| (n.wrapping_mul(6_364_136_223_846_793_005).rotate_left(21) >> 13) as u8).collect();
-        std::fs::write(work.join("noise"), noise).expect("written");
+        std::fs::write(work.join("noise"), noise(900_000)).expect("written");
         let git = |args: &[&str]| {
             let person = ["-c", "user.name=a", "-c", "user.email=a@example.com", "--work-tree", "."];
             let git_dir = location.strip_prefix("file://").expect("url");

@@ -307,17 +307,10 @@ fn chain_of(error: &reqwest::Error) -> Vec<String> {
     words
 }
 
-/// Whether TLS is what failed. The error sits inside an I/O error, which hides it from `source`.
-fn is_tls(error: &reqwest::Error) -> bool {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(|e| e.is::<rustls::Error>()) {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+/// Whether TLS is what failed. An I/O error hides what it wraps from `source`, so that is looked into as well.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<rustls::Error>() || wrapped.is_some_and(|e| is_tls(e)) || error.source().is_some_and(is_tls)
 }
 
 /// Our side of gix's HTTP transport.

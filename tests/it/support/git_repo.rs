@@ -120,3 +120,21 @@ pub fn source(location: &str) -> Source {
         interval: Duration::from_secs(60),
     }
 }
+
+/// Bytes that do not compress, the same each time.
+pub fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_be_bytes()[0]
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+/// Clones with git itself.
+pub fn clone(args: &[&str], from: &str, to: &Path) {
+    let out = git_program().args(["clone", "-q"]).args(args).arg(from).arg(to).output().expect("git runs");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+}
