@@ -14,6 +14,7 @@ pub mod object;
 pub mod render;
 pub mod report;
 pub mod stages;
+pub mod tls;
 pub mod velero;
 pub mod verdict;
 pub mod witness;
