@@ -6,6 +6,7 @@
 pub mod admit;
 pub mod id;
 pub mod path;
+pub mod quantity;
 pub mod redact;
 pub mod yaml;
 
