@@ -3,6 +3,7 @@
 //! The interface is meant to outlive today's engine: a deeper one replaces the inside of [`compare()`], not its shape.
 
 pub mod compare;
+pub mod schema;
 
 use std::borrow::Cow;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use compare::compare;
+pub use schema::Builtin;
 
 use crate::{
     config::IgnoreRule,
