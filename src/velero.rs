@@ -2,4 +2,4 @@
 
 pub mod scope;
 
-pub use scope::Scope;
+pub use scope::{Coverage, Scope};

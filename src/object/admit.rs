@@ -107,7 +107,7 @@ pub struct Owner {
 }
 
 /// A mark that says which deployer put the object there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum DeployerMark {
     /// `argocd.argoproj.io/tracking-id`; the application's name. Only when the id refers to the object itself: copies are not tracked.
     ArgoCd(Text),

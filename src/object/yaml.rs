@@ -7,6 +7,13 @@ use thiserror::Error;
 #[derive(Clone, Debug, Default)]
 pub struct LineMap {}
 
+impl LineMap {
+    /// The line of the value at `path` in the document `root`, or of its nearest ancestor that has one.
+    pub fn line_of(&self, _path: &super::FieldPath, _root: &Value) -> Option<u32> {
+        None
+    }
+}
+
 /// One document of a file.
 #[derive(Clone, Debug)]
 pub struct Document {
