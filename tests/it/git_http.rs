@@ -332,6 +332,7 @@ fn credentials_are_found_in_no_error_and_no_debug_text() {
     world.source.location = world.server.url("shop.git");
     world.source.proxy = Some("http://robot:CANARY-secret@127.0.0.1:1".into());
     note_last(&world, &mut said);
+    assert!(said[0].contains("the server says: you said Basic [redacted]"), "{}", said[0]);
     let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, "robot:CANARY-secret");
     for text in &said {
         // The location of a refused source is the caller's own value; what we say of it must not repeat it.

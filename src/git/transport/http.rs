@@ -247,6 +247,13 @@ impl Read for Head {
     }
 }
 
+/// What a server says instead of an answer: a packet line that begins with `ERR`. gix knows it in some answers only.
+fn complaint(chunk: &[u8]) -> Option<String> {
+    let length = usize::from_str_radix(std::str::from_utf8(chunk.get(..4)?).ok()?, 16).ok()?;
+    let said = chunk.get(4..length.min(chunk.len()))?.strip_prefix(b"ERR ")?;
+    Some(String::from_utf8_lossy(said).into_owned())
+}
+
 /// A response's body, piece by piece, under the budget.
 enum ResponseBody {
     Pending(Shared, Cursor<Vec<u8>>),
@@ -261,6 +268,9 @@ impl BufRead for ResponseBody {
                 while chunk.fill_buf()?.is_empty() {
                     let next = shared.link.chunk(&mut shared.lock().answer)?;
                     let Some(next) = next else { return Ok(&[]) };
+                    if let Some(said) = complaint(&next) {
+                        return Err(shared.link.budget.note(shared.link.refused_in_words(&said)));
+                    }
                     *chunk = Cursor::new(next);
                 }
                 chunk.fill_buf()

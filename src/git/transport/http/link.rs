@@ -117,6 +117,14 @@ impl Link {
         Fault::new(kind, what)
     }
 
+    /// A refusal in the server's own words.
+    pub fn refused_in_words(&self, said: &str) -> Fault {
+        let lower = said.to_lowercase();
+        let missing = ["not found", "not exported", "access denied", "no such"].iter().any(|w| lower.contains(w));
+        let kind = if missing { GitErrorKind::NotFound } else { GitErrorKind::Protocol };
+        Fault::new(kind, format!("the server says: {}", self.budget.safe(said)))
+    }
+
     /// The first request: follows redirects and gives the whole body.
     pub fn greet(&self, url: &str, base: &str, headers: &HeaderMap) -> io::Result<(Option<String>, Vec<u8>)> {
         let tail = url.strip_prefix(base).unwrap_or_default().trim_start_matches('/').to_owned();
@@ -197,7 +205,9 @@ fn chain_of(error: &reqwest::Error) -> Vec<String> {
     let mut words = Vec::new();
     let mut next = std::error::Error::source(error);
     while let Some(error) = next {
-        words.push(error.to_string());
+        // rustls adds an address where programmers can read more.
+        let text = error.to_string();
+        words.push(text.split(": https://").next().unwrap_or_default().to_owned());
         next = error.source();
     }
     words
