@@ -63,7 +63,7 @@ impl Budget {
     /// The fault for a passed deadline.
     pub fn timeout_fault(&self) -> Fault {
         let what = format!(
-            "not done within {:?} ({} bytes received in {} requests); check the server, or raise `timeout`",
+            "not done within {:?} (requests: {2}, bytes received: {1}); check the server, or raise `timeout`",
             self.timeout,
             self.bytes(),
             self.requests()

@@ -21,6 +21,7 @@ use super::{
     mirror::{Generation, Mirror, MirrorLock},
     store::{Store, from_gix},
     tree::EntryKind,
+    update::OURS,
 };
 
 /// Packs of a generation beyond which they are put together.
@@ -136,8 +137,8 @@ fn fill(
     }
     write_pack(&folder, old, &moving, stop)?;
     let store = Store::of_mirror(generation.clone(), alloc_limit)?;
-    store.keep(&old.kept_under("refs/snapgap/"), &[])?;
-    for (_, id) in store.kept_under("refs/snapgap/") {
+    store.keep(&old.kept_under(OURS), &[])?;
+    for (_, id) in store.kept_under(OURS) {
         store.commit(&id)?;
     }
     Ok(Arc::new(store))

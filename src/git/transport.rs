@@ -17,10 +17,11 @@ use super::{
 };
 use crate::config::{GitAuth, SecretSource, Source};
 
-pub(crate) use http::Advert;
+pub(crate) use http::Remembered;
 
-/// What a server said of itself at the last handshake. While it holds, asking for news takes one request instead of two.
-pub(crate) type Memory = Arc<Mutex<Option<Advert>>>;
+/// What a server said of itself at the last handshake, and the client to ask it with. While it holds, asking for news takes one request
+/// instead of two.
+pub(crate) type Memory = Arc<Mutex<Remembered>>;
 
 /// A connection to a repository, not yet greeted.
 pub(crate) type Wire = Box<dyn Transport + Send>;

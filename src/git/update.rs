@@ -1,6 +1,6 @@
 //! One update of a mirror: ask for the tip, fetch only if it moved, keep the mirror sound and small. I/O: network, cache folder.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{Arc, PoisonError, atomic::Ordering};
 
 use gix::{
     ObjectId,
@@ -28,6 +28,11 @@ use crate::{config::Source, witness::Commit};
 const SEEN: usize = 32;
 /// A generation larger than this many times the cap on a fetch is fetched anew.
 const DISK_FACTOR: u64 = 4;
+
+/// Where the refs are that a mirror keeps.
+pub(crate) const OURS: &str = "refs/snapgap/";
+/// Where all branches and tags go for the moment when a commit is looked for among them.
+const ALL: &str = "refs/snapgap-all/";
 
 /// What an update found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +71,7 @@ pub(crate) struct Done {
 pub(crate) fn ref_folder(wanted: &Wanted) -> String {
     use sha2::Digest as _;
     let hash: String = sha2::Sha256::digest(wanted.display().as_bytes()).iter().take(8).map(|b| format!("{b:02x}")).collect();
-    format!("refs/snapgap/{hash}")
+    format!("{OURS}{hash}")
 }
 
 /// The ref that keeps the tip of a reference.
@@ -131,10 +136,18 @@ impl Job {
         Ok(Done { store, ..done })
     }
 
-    /// Takes the refs of other references and former tips along. What cannot be read any more is let go.
+    /// Takes the refs of other references and former tips along, the newest first, as long as there is room. What cannot be read any more
+    /// is let go.
     fn carry_others(&self, old: &Store, new: &Store) {
         let own = tip_ref(&self.wanted);
-        for (name, id) in old.kept_under("refs/snapgap/").into_iter().filter(|(name, _)| *name != own) {
+        let age = |name: &str| name.rsplit('/').next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(u64::MAX);
+        let mut others: Vec<_> = old.kept_under(OURS).into_iter().filter(|(name, _)| *name != own).collect();
+        others.sort_by_key(|(name, _)| std::cmp::Reverse(age(name)));
+        for (name, id) in others {
+            if !self.size(new).is_ok_and(|size| size < self.budget.cap().saturating_mul(DISK_FACTOR / 2)) {
+                debug!(source = %self.source.name, "no room for older tips");
+                return;
+            }
             match compact::carry(old, new, id, &self.budget.stop) {
                 Ok(true) => {
                     if let Err(fault) = new.keep(&[(name, id)], &[]) {
@@ -178,11 +191,20 @@ impl Job {
         let decide = |offered: &[Offered]| {
             tip = self.wanted.resolve(offered)?;
             let Some(sha) = &tip else { return Ok(false) };
-            let moved = fresh || known.is_none_or(|k| k.to_string() != *sha);
-            oversize = moved && Arc::ptr_eq(store, old) && self.is_oversize(store)?;
+            let moved = fresh || known.is_none_or(|k| Ok(k) != parse(sha));
+            let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, fault)) = memory.too_large.as_ref().filter(|(known, _)| moved && known == sha) {
+                return Err(fault.clone());
+            }
+            oversize = moved && Arc::ptr_eq(store, old) && self.size(store)? > self.budget.cap().saturating_mul(DISK_FACTOR);
             Ok(moved && !oversize)
         };
         let talked = self.talk(store, &self.wanted.candidates(), decide);
+        if let (Some(sha), Err(fault)) = (&tip, &talked)
+            && fault.kind == GitErrorKind::TooLarge
+        {
+            self.memory.lock().unwrap_or_else(PoisonError::into_inner).too_large = Some((sha.clone(), fault.clone()));
+        }
         if oversize {
             return Ok(Step::Oversize);
         }
@@ -208,17 +230,20 @@ impl Job {
             _ => {}
         }
         let mut all = Vec::new();
-        self.talk(store, &["refs/heads/*".to_owned(), "refs/tags/*".to_owned()], |offered| {
+        let fetched = self.talk(store, &["refs/heads/*".to_owned(), "refs/tags/*".to_owned()], |offered| {
             all = offered.to_vec();
             Ok(!all.is_empty())
-        })?;
+        });
+        // Not kept: another time, a branch `a/b` could be in the way of a branch `a`.
+        let gone: Vec<String> = store.kept_under(ALL).into_iter().map(|(name, _)| name).collect();
+        store.keep(&[], &gone)?;
+        fetched?;
         if store.has(&parse(sha)?) { Ok(()) } else { Err(self.wanted.missing(&all)) }
     }
 
-    fn is_oversize(&self, store: &Store) -> Result<bool, Fault> {
-        let Some(generation) = store.generation() else { return Ok(false) };
-        let size: u64 = compact::packs(&generation.path)?.iter().map(|(_, size)| size).sum();
-        Ok(size > self.budget.cap().saturating_mul(DISK_FACTOR))
+    fn size(&self, store: &Store) -> Result<u64, Fault> {
+        let Some(generation) = store.generation() else { return Ok(0) };
+        Ok(compact::packs(&generation.path)?.iter().map(|(_, size)| size).sum())
     }
 
     /// Reads the tip, tells how it came about, and keeps it.
@@ -263,13 +288,13 @@ impl Job {
 
     /// One conversation: greets the server, shows what it offers to `decide`, and fetches if that says so.
     fn talk(&self, store: &Store, specs: &[String], mut decide: impl FnMut(&[Offered]) -> Result<bool, Fault>) -> Result<(), Fault> {
-        let remembered = self.memory.lock().is_ok_and(|m| m.is_some());
+        let remembered = self.memory.lock().is_ok_and(|m| m.has_greeting());
         let first = self.talk_once(store, specs, &mut decide);
         let forget = |fault: &Fault| matches!(fault.kind, GitErrorKind::Auth | GitErrorKind::NotFound | GitErrorKind::Protocol);
         match first {
             Err(fault) if forget(&fault) => {
                 if let Ok(mut memory) = self.memory.lock() {
-                    *memory = None;
+                    memory.forget_greeting();
                 }
                 // The greeting that we remembered may be outdated: the server may have moved or changed.
                 if remembered { self.talk_once(store, specs, &mut decide) } else { Err(fault) }

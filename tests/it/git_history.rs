@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, os::unix::fs::symlink, path::Path, sync::atomic
 use jiff::Timestamp;
 use snapgap::git::{Entry, EntryKind, LineEnd, RepoBuilder, Repository, Tree, TreeError};
 
-use crate::support::git_repo::{EPOCH, Repo, clone as git_clone, fsck, git_program, source};
+use crate::support::git_repo::{EPOCH, Repo, again, clone as git_clone, fsck, git_program, source};
 
 fn open(path: &Path, reference: Option<&str>) -> Repository {
     let mut source = source(&path.display().to_string());
@@ -282,4 +282,28 @@ fn the_builder_makes_repositories_that_git_finds_sound() {
     assert!(builder.commit("a b", &[], "m", "a", at(0), &files(&[])).is_err());
     assert!(builder.commit("main", &["x".into()], "m", "a", at(0), &files(&[])).is_err());
     assert!(RepoBuilder::create(&path).is_err(), "not over an existing one");
+}
+
+#[test]
+fn a_folder_that_may_not_be_read_is_told_from_one_that_is_not_there() {
+    use std::os::unix::fs::PermissionsExt;
+    if let Ok(path) = std::env::var("SNAPGAP_TEST_CHILD") {
+        let error = Repository::open(&source(&path), Path::new("/nonexistent")).expect_err("not readable");
+        assert_eq!(error.kind(), "io", "{error}");
+        assert!(error.to_string().contains("Permission denied"), "{error}");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("folder");
+    let repo = Repo::new(folder.path(), "shop");
+    repo.commit("first", &[]);
+    std::fs::set_permissions(&repo.git_dir, PermissionsExt::from_mode(0o000)).expect("mode");
+    // In a user namespace of its own even root is bound by permissions.
+    let mut through = std::process::Command::new("unshare");
+    through.args(["-U"]);
+    let test = "git_history::a_folder_that_may_not_be_read_is_told_from_one_that_is_not_there";
+    let out = again(test, &repo.git_dir.display().to_string(), through).output();
+    std::fs::set_permissions(&repo.git_dir, PermissionsExt::from_mode(0o700)).expect("mode");
+    let out = out.expect("unshare is needed for the tests: apt-get install util-linux, and allow user namespaces");
+    let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(out.status.success() && said.contains("1 passed"), "{said}");
 }

@@ -332,6 +332,7 @@ fn credentials_are_found_in_no_error_and_no_debug_text() {
     world.source.location = world.server.url("shop.git");
     world.source.proxy = Some("http://robot:CANARY-secret@127.0.0.1:1".into());
     note_last(&world, &mut said);
+    assert!(said[0].contains("the server says: you said Basic [redacted]"), "{}", said[0]);
     let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, "robot:CANARY-secret");
     for text in &said {
         // The location of a refused source is the caller's own value; what we say of it must not repeat it.
@@ -515,9 +516,37 @@ fn a_fetch_larger_than_allowed_is_given_up_and_the_mirror_stays_as_it_was() {
     let error = update(&repository).expect_err("too large");
     assert_eq!(error.kind(), "too_large");
     assert!(error.to_string().contains("raise `max_fetch_bytes`"), "{error}");
+    // It would be too large the next time as well, so it is not fetched again.
+    world.server.take_seen();
+    let again = update(&repository).expect_err("still too large");
+    assert_eq!((again.kind(), world.server.take_seen().len()), ("too_large", 1));
     assert_eq!(repository.last_tip().expect("readable"), Some(first));
     let left: Vec<_> = walk(&mirror_of(&world.cache()).join("objects/pack"));
     assert!(left.iter().all(|f| f.extension().is_some_and(|e| e == "pack" || e == "idx")), "{left:?}");
     world.source.max_fetch_bytes = 10_000_000;
     assert_eq!(update(&world.open()).expect("fetched").tip.subject.as_ref(), "large");
+}
+
+#[test]
+fn a_mirror_that_grew_beyond_its_bound_is_fetched_anew_and_former_tips_come_along() {
+    let mut world = World::new();
+    world.source.max_fetch_bytes = 60_000;
+    let repository = world.open();
+    let first = update(&repository).expect("fetched").tip.sha;
+    let mut forced_away = None;
+    for n in 0..16 {
+        world.repo.git(&["checkout", "-q", "-B", "main", &first]);
+        let text: String = crate::support::git_repo::noise(40_000 + n * 2).into_iter().skip(n).map(|b| char::from(b'a' + b % 26)).collect();
+        world.repo.commit(&format!("attempt {n}"), &[("large", &text)]);
+        let update = update(&repository).expect("fetched");
+        if n == 14 {
+            forced_away = Some(update.tip.sha);
+        }
+        let size: u64 = walk(&mirror_of(&world.cache()).join("objects/pack")).iter().map(|f| f.metadata().map_or(0, |m| m.len())).sum();
+        assert!(size < 60_000 * 4 + 60_000 * 2, "{size} bytes after {n}");
+    }
+    let kept = forced_away.expect("a former tip");
+    assert_eq!(repository.commit(&kept).expect("kept").subject.as_ref(), "attempt 14");
+    assert_eq!(repository.tree(&kept).expect("tree").read("large", 100_000).expect("file").len(), 40_014);
+    fsck(&mirror_of(&world.cache()));
 }

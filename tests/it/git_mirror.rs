@@ -8,7 +8,7 @@ use std::{
 
 use snapgap::git::{GitError, Repository, Tree, TreeError, Update};
 
-use crate::support::git_repo::{Repo, fsck, git_program, noise, source};
+use crate::support::git_repo::{Repo, again, fsck, git_program, noise, source};
 
 struct World {
     folder: tempfile::TempDir,
@@ -232,14 +232,6 @@ fn child_loop(location: &str, cache: &Path) {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     panic!("the last commit was never seen");
-}
-
-/// Runs the test of this name again in a process of its own, with an argument for it.
-fn again(test: &str, argument: &str, through: Command) -> Command {
-    let mut command = through;
-    command.arg(std::env::current_exe().expect("test binary")).args(["--exact", test, "--nocapture"]);
-    command.env("SNAPGAP_TEST_CHILD", argument);
-    command
 }
 
 #[test]

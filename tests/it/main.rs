@@ -1,6 +1,9 @@
 //! The one integration binary: a file a feature, names that read as sentences. What each needs is started by `support`.
 
 mod house;
+// Clippy's own leave for tests ends at the functions that they share.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
 mod git_history;
 mod git_http;
 mod git_mirror;

@@ -249,10 +249,18 @@ impl Drop for Running {
 fn explain(program: Program, said: &str, budget: &Budget) -> Fault {
     let lower = said.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|w| lower.contains(w));
+    // ssh begins some of its lines with its own name.
     let text = budget.safe(said);
+    let text = text.strip_prefix(&format!("{}: ", program.name())).unwrap_or(&text);
     let fault = |kind, way_out: &str| Fault::new(kind, format!("{}: {text}{way_out}", program.name()));
-    if has(&["host key verification failed", "remote host identification has changed", "no matching host key"]) {
-        return fault(GitErrorKind::Verify, "; put the server's host key into auth.known_hosts_file (ssh-keyscan, then compare the fingerprint)");
+    if has(&["remote host identification has changed"]) {
+        let what = "the server shows another host key than auth.known_hosts_file names: it was replaced, or someone sits in between; \
+                    compare the fingerprint with the server's owner before you change the file";
+        return Fault::new(GitErrorKind::Verify, what);
+    }
+    if has(&["host key verification failed", "no matching host key"]) {
+        let what = "the server's host key is not known; put it into auth.known_hosts_file (ssh-keyscan, then compare the fingerprint)";
+        return Fault::new(GitErrorKind::Verify, what);
     }
     if has(&["dubious ownership"]) {
         return fault(GitErrorKind::Io, "; the folder must belong to the user that runs this, or give its plain path to read it in place");

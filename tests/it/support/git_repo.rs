@@ -138,3 +138,11 @@ pub fn clone(args: &[&str], from: &str, to: &Path) {
     let out = git_program().args(["clone", "-q"]).args(args).arg(from).arg(to).output().expect("git runs");
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
 }
+
+/// The test of this name again, in a process of its own started through `through`, with an argument for it in `SNAPGAP_TEST_CHILD`.
+pub fn again(test: &str, argument: &str, through: Command) -> Command {
+    let mut command = through;
+    command.arg(std::env::current_exe().expect("test binary")).args(["--exact", test, "--nocapture"]);
+    command.env("SNAPGAP_TEST_CHILD", argument);
+    command
+}
