@@ -5,11 +5,17 @@
 pub mod compare;
 mod computed;
 mod ignore;
+mod judge;
 mod lists;
 pub mod owners;
 mod rules;
 pub mod schema;
 mod values;
+
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod laws;
 
 use std::{borrow::Cow, sync::Arc};
 
