@@ -30,9 +30,10 @@ pub struct Collected {
 pub fn from_text(text: &[u8], label: &str, redactor: &Redactor, _caps: &Caps) -> Result<Collected, RenderError> {
     let mut collected = Collected::default();
     for document in serde_yaml::Deserializer::from_slice(text) {
-        let value = serde_json::Value::deserialize(document).map_err(|_| RenderError::Output(format!("{label}: not YAML")))?;
+        let value =
+            serde_json::Value::deserialize(document).map_err(|_| RenderError::Other { kind: "bad_output", message: format!("{label}: not YAML") })?;
         for raw in expand(value).into_iter().filter(|v| !v.is_null()) {
-            let object = admit(raw, redactor).map_err(|e| RenderError::Output(format!("{label}: {e}")))?;
+            let object = admit(raw, redactor).map_err(|e| RenderError::Other { kind: "bad_output", message: format!("{label}: {e}") })?;
             collected.objects.push(Desired { object, origin: None });
         }
     }

@@ -2,30 +2,30 @@
 
 use thiserror::Error;
 
-use super::exec::ExecError;
 use crate::git::TreeError;
 
 /// Why an app could not be rendered.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RenderError {
-    /// A program could not render it.
-    #[error(transparent)]
-    Exec(#[from] ExecError),
-    /// The object database did not give a file.
+    /// The commit's files could not be read.
     #[error(transparent)]
     Tree(#[from] TreeError),
-    /// The output is no YAML that Kubernetes takes.
-    #[error("{0}")]
-    Output(String),
+    /// Something that is told only by its kind and message: exec renderers use it.
+    #[error("{message}")]
+    Other {
+        /// Stable word.
+        kind: &'static str,
+        /// What is wrong, where, and what to do.
+        message: String,
+    },
 }
 
 impl RenderError {
     /// Stable word: metric label and failure reason.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Exec(e) => e.kind(),
-            Self::Tree(_) => "git_unreadable",
-            Self::Output(_) => "bad_output",
+            Self::Tree(_) => "source_unreadable",
+            Self::Other { kind, .. } => kind,
         }
     }
 }

@@ -11,6 +11,7 @@ use std::{
 use thiserror::Error;
 
 use super::{
+    RenderError,
     export::{ExportCaps, ExportError, Exported, export},
     sandbox::{
         self, Folder, Job, Layer, Layers, Limits, SandboxError,
@@ -107,13 +108,7 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// A context with every layer, the usual bounds and nothing known of the cluster.
-    pub fn new(
-        settings: &'a config::Render,
-        redactor: &'a Redactor,
-        launcher: &'a Path,
-        scratch_root: &'a Path,
-        tools: &'a ToolVersions,
-    ) -> Self {
+    pub fn new(settings: &'a config::Render, redactor: &'a Redactor, launcher: &'a Path, scratch_root: &'a Path, tools: &'a ToolVersions) -> Self {
         Self {
             settings,
             redactor,
@@ -199,7 +194,7 @@ impl ExecError {
         match self {
             Self::Remote(_) => "remote_reference",
             Self::Export(e) => e.kind(),
-            Self::NoFolder(_) => "no_such_path",
+            Self::NoFolder(_) => "path_not_found",
             Self::NoProgram { .. } => "tool_missing",
             Self::MissingDependencies { .. } => "missing_dependency",
             Self::ValueFile { .. } => "value_file",
@@ -207,6 +202,12 @@ impl ExecError {
             Self::Sandbox { source, .. } => source.kind(),
             Self::Failed { .. } => "render_failed",
         }
+    }
+}
+
+impl From<ExecError> for RenderError {
+    fn from(error: ExecError) -> Self {
+        Self::Other { kind: error.kind(), message: error.to_string() }
     }
 }
 

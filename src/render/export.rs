@@ -98,11 +98,10 @@ impl ExportError {
     /// Stable word: metric label and failure reason.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::LinkOutside { .. } => "link_outside",
-            Self::LinkLoop(_) => "link_loop",
+            Self::LinkOutside { .. } | Self::LinkLoop(_) => "bad_link",
             Self::Name(_) => "unsafe_path",
-            Self::TooMuch { .. } => "input_limit",
-            Self::Tree(_) => "git_unreadable",
+            Self::TooMuch { .. } => "too_large",
+            Self::Tree(_) => "source_unreadable",
             Self::Write { .. } => "scratch_unwritable",
         }
     }
@@ -353,7 +352,7 @@ mod tests {
             let tree = MemoryTree::new().with("app/a.yaml", "x").with_link(link, target);
             for paths in [&[link][..], &["app", "l"], &[""]] {
                 let (into, done) = go(&tree, paths, ExportCaps::default());
-                assert_eq!(done.expect_err("refused").kind(), "link_outside", "{link} -> {target}");
+                assert_eq!(done.expect_err("refused").kind(), "bad_link", "{link} -> {target}");
                 assert!(fs::symlink_metadata(into.path().join(link)).is_err() || link == "l", "{link} -> {target} was written");
             }
         }
@@ -406,7 +405,7 @@ mod tests {
             (ExportCaps { depth: 3, ..ExportCaps::default() }, "folders deep"),
         ] {
             match go(&tree, &["a"], caps).1 {
-                Err(e @ ExportError::TooMuch { unit: hit, .. }) => assert_eq!((hit, e.kind()), (unit, "input_limit")),
+                Err(e @ ExportError::TooMuch { unit: hit, .. }) => assert_eq!((hit, e.kind()), (unit, "too_large")),
                 other => panic!("{unit}: {other:?}"),
             }
         }

@@ -99,10 +99,8 @@ fn value_file(chart: &str, given: &str) -> Result<String, ExecError> {
 fn inline_values(values: &str, prepared: &mut Prepared) -> Result<String, ExecError> {
     let path = prepared.folder.input().join("values.yaml");
     prepared.exported.values.learn("values.yaml", values.as_bytes());
-    let failed = |source| ExecError::Sandbox {
-        tool: Tool::Helm.name().to_owned(),
-        source: SandboxError::Folder { what: "the inline values".into(), source },
-    };
+    let failed =
+        |source| ExecError::Sandbox { tool: Tool::Helm.name().to_owned(), source: SandboxError::Folder { what: "the inline values".into(), source } };
     write_own(&path, values.as_bytes()).map_err(failed)?;
     Ok(path.display().to_string())
 }

@@ -144,5 +144,4 @@ mod tests {
         assert_eq!(left, ["snapgap-render-file", "something-else"].into_iter().map(Into::into).collect());
         assert_eq!(sweep(&root.path().join("nowhere"), later), 0);
     }
-
 }

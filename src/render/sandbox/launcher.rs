@@ -89,7 +89,8 @@ pub fn intercept() -> Option<ExitCode> {
 
 fn launch() -> ExitCode {
     let mut text = String::new();
-    let spec = io::stdin().read_to_string(&mut text).map_err(|e| e.to_string()).and_then(|_| serde_json::from_str::<Spec>(&text).map_err(|e| e.to_string()));
+    let spec =
+        io::stdin().read_to_string(&mut text).map_err(|e| e.to_string()).and_then(|_| serde_json::from_str::<Spec>(&text).map_err(|e| e.to_string()));
     let outcome = match spec {
         Ok(spec) => become_program(&spec),
         Err(e) => Err(Report::Failed(format!("this subcommand is for snapgap's own use ({e})"))),

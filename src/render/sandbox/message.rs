@@ -236,7 +236,7 @@ mod tests {
         ] {
             let mut values = Values::default();
             values.learn(path, content.as_bytes());
-            let shown = clean(b"bad value 'canary-1234' in apps/a.yaml", "/s", "/s/tree", &values);
+            let shown = clean(b"bad value 'canary-1234' in apps/a.yaml", "/scratch/r1", "/scratch/r1/tree", &values);
             assert_eq!(shown, "bad value '(value hidden)' in apps/a.yaml", "{content}");
         }
     }
@@ -247,7 +247,7 @@ mod tests {
         values.learn("values.yaml", b"secretName: shop-tls\nimage: web\ntlsCertPath: /x/tls.crt\n");
         values.learn("templates/s.yaml", b"kind: Secret\nmetadata:\n  name: shop\nstringData:\n  p: {{ .Values.missing.p }}\n");
         let raw = b"template: shop/templates/s.yaml:5: nil pointer evaluating .Values.missing.p, secret shop-tls";
-        assert_eq!(clean(raw, "/s", "/s/tree", &values), String::from_utf8_lossy(raw));
+        assert_eq!(clean(raw, "/scratch/r1", "/scratch/r1/tree", &values), String::from_utf8_lossy(raw));
     }
 
     #[test]
@@ -255,13 +255,13 @@ mod tests {
         let mut values = Values::default();
         let flood: String = (0..=MOST_VALUES).map(|n| format!("  k{n}: value-{n}\n")).collect();
         values.learn("a.yaml", format!("kind: Secret\n{flood}").as_bytes());
-        assert!(clean(b"value-7", "/s", "/s/tree", &values).contains("withheld"));
+        assert!(clean(b"value-7", "/scratch/r1", "/scratch/r1/tree", &values).contains("withheld"));
     }
 
     proptest! {
         #[test]
         fn any_bytes_come_out_printable_and_short(raw in proptest::collection::vec(any::<u8>(), 0..4000)) {
-            let shown = clean(&raw, "/s", "/s/tree", &Values::default());
+            let shown = clean(&raw, "/scratch/r1", "/scratch/r1/tree", &Values::default());
             prop_assert!(shown.chars().all(|c| c == '\n' || !c.is_control()));
             prop_assert!(shown.chars().count() <= LONGEST + 4);
         }
