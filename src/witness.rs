@@ -131,7 +131,7 @@ pub struct RenderEvidence {
     pub tool: Option<Text>,
     /// Hash of everything that the render can depend on. Equal closures render the same.
     pub closure: Text,
-    /// How the program was confined: `namespace`, `landlock+seccomp`, `none` ... ; absent for native renderers.
+    /// How the program was confined: `netns+mountns+seccomp`, `landlock+seccomp`, `none` ... ; absent for native renderers.
     pub sandbox: Option<Text>,
     /// Helm and Argo CD hooks that were left out: they are no part of the steady state.
     pub hooks: usize,

@@ -8,4 +8,11 @@ mod git_history;
 mod git_http;
 mod git_mirror;
 mod git_ssh;
+// Helpers fail a test in the same way as the test itself would.
+#![allow(clippy::expect_used)]
+
 mod support;
+
+mod render_helm;
+mod render_kustomize;
+mod render_sandbox;

@@ -2,3 +2,5 @@
 
 pub mod git_repo;
 pub mod git_servers;
+pub mod render;
+pub mod tools;
