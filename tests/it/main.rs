@@ -11,6 +11,8 @@ mod git_ssh;
 // Helpers fail a test in the same way as the test itself would.
 #![allow(clippy::expect_used)]
 
+mod http;
+mod metrics;
 mod support;
 
 mod render_helm;
