@@ -13,6 +13,8 @@ pub mod yaml;
 
 pub use admit::{AdmitError, Content, DeployerMark, Fingerprint, Meta, Object, Owner, admit, expand};
 pub use builtin::{Builtin, builtin};
+pub use admit::{AdmitError, Content, DeployerMark, Fingerprint, Meta, Object, Owner, admit, expand, is_list};
 pub use id::{GroupKind, Gvk, ObjectId, Text};
 pub use path::{FieldPath, Step};
+pub use quantity::Quantity;
 pub use redact::Redactor;
