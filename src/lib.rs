@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod object;
 pub mod render;
 pub mod report;
+pub mod tls;
 pub mod velero;
 pub mod verdict;
 pub mod witness;

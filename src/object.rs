@@ -4,6 +4,7 @@
 //! keyed hashes. That is how "secret values never leave the module that reads them" is held by a type.
 
 pub mod admit;
+pub mod builtin;
 pub mod id;
 pub mod path;
 pub mod redact;

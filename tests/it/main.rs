@@ -1,3 +1,9 @@
 //! The one integration binary: a file a feature, names that read as sentences. What each needs is started by `support`.
 
+// Clippy's own leave for tests ends at the functions that they share.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+mod cluster_faults;
+mod cluster_read;
+mod cluster_watch;
 mod support;
