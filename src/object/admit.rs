@@ -140,6 +140,9 @@ pub struct Meta {
     pub managers: Option<Arc<str>>,
     /// The backup of the Velero restore that wrote this object, from the labels that Velero leaves behind.
     pub restored_from: Option<Text>,
+    /// Whether only metadata was read, because bodies of this kind are a controller's bookkeeping: the content then says nothing of
+    /// anything but metadata.
+    pub partial: bool,
 }
 
 /// An object that went through [`admit`].
@@ -201,6 +204,7 @@ pub fn admit(mut raw: Value, redactor: &Redactor) -> Result<Object, AdmitError> 
         mark: mark(metadata, &id),
         managers: managers(metadata),
         restored_from,
+        partial: false,
     };
     for key in SERVER_METADATA {
         metadata.remove(key);

@@ -3,4 +3,7 @@
 pub mod git_repo;
 pub mod git_servers;
 pub mod render;
+pub mod control_plane;
+pub mod gate;
+pub mod program;
 pub mod tools;
