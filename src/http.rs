@@ -15,6 +15,5 @@ pub mod server;
 pub mod state;
 mod tls;
 
-pub use page::{Diff, Evidence, Fact};
 pub use server::{HttpError, Limits, Server};
 pub use state::{Explain, PollRequest, Published, ReloadRequest, State, latest};

@@ -11,9 +11,8 @@ pub mod quantity;
 pub mod redact;
 pub mod yaml;
 
-pub use admit::{AdmitError, Content, DeployerMark, Fingerprint, Meta, Object, Owner, admit, expand};
-pub use builtin::{Builtin, builtin};
 pub use admit::{AdmitError, Content, DeployerMark, Fingerprint, Meta, Object, Owner, admit, expand, is_list};
+pub use builtin::{Builtin, builtin};
 pub use id::{GroupKind, Gvk, ObjectId, Text};
 pub use path::{FieldPath, Step};
 pub use quantity::Quantity;

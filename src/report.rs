@@ -3,6 +3,7 @@
 //! Metrics, API, page, CLI and files all render the same [`model::Report`]; a thing that is gone from it is gone from all of them.
 
 pub mod diff;
+pub mod evidence;
 pub mod exit;
 mod groups;
 pub mod json;
@@ -16,5 +17,6 @@ pub mod yaml;
 #[cfg(test)]
 pub mod sample;
 
+pub use evidence::Evidence;
 pub use exit::{FailOn, exit_code};
 pub use model::Report;

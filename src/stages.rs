@@ -3,4 +3,7 @@
 //! A stage takes no input but its settings and its own last value, is idempotent, does no retries of its own (the period is the
 //! retry), and keeps the last good value when it fails.
 
+pub mod backups;
+pub mod cluster;
+pub mod git;
 pub mod history;

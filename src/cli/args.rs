@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     config::file::{AppEntry, BackupEntry, ConfigError, File, SourceEntry},
-    report::exit::FailOn,
+    report::FailOn,
 };
 
 /// Joins what Git declares, what the cluster runs and what its Velero backups would restore.
@@ -265,6 +265,10 @@ pub struct RbacArgs {
 pub enum Tier {
     /// Read Secrets: they are compared by keyed hash.
     Secrets,
+    /// Create DownloadRequests: the content of backups through Velero. Equal to reading every Secret in every backup.
+    DownloadRequests,
+    /// Server-side dry-run: confirm suspected drift by asking the API server.
+    DryRun,
 }
 
 /// `schema`.

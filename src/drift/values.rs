@@ -28,7 +28,7 @@ pub fn same(a: &Value, b: &Value) -> bool {
 
 /// Whether both are quantities of the same size.
 pub fn same_quantity(a: &Value, b: &Value) -> bool {
-    matches!((Quantity::of_json(a), Quantity::of_json(b)), (Some(x), Some(y)) if x == y)
+    matches!((Quantity::from_json(a), Quantity::from_json(b)), (Some(x), Some(y)) if x == y)
 }
 
 /// Whether both are the same bytes in base64, however folded.

@@ -9,43 +9,12 @@ pub mod object;
 pub mod text;
 
 use askama::Template;
-use schemars::JsonSchema;
-use serde::Serialize;
 
 /// The one stylesheet.
 pub const STYLE: &str = include_str!("../../templates/style.css");
 
 /// The icon, as SVG.
 pub const ICON: &str = include_str!("../../templates/icon.svg");
-
-/// Everything that is known of one object besides its verdict.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
-pub struct Evidence {
-    /// Single facts, in the order in which they are shown.
-    pub facts: Vec<Fact>,
-    /// Git against cluster, Git against backup, cluster against backup.
-    pub diffs: Vec<Diff>,
-    /// What a reader should know.
-    pub notes: Vec<String>,
-}
-
-/// One fact.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct Fact {
-    /// What it is about.
-    pub label: String,
-    /// What is known.
-    pub value: String,
-}
-
-/// One diff.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct Diff {
-    /// The two sides.
-    pub title: String,
-    /// Unified diff; empty if the sides are the same.
-    pub text: String,
-}
 
 /// A page that says one thing: an error, or that there is no report yet.
 #[derive(Template)]

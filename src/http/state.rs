@@ -5,13 +5,12 @@ use std::{fmt, sync::Arc};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::page::Evidence;
 use crate::{
     config::{self, SourceName},
     daemon::board::StageBoard,
     metrics::{Counters, Exposition, Latest, Snapshot},
     object::ObjectId,
-    report::Report,
+    report::{Evidence, Report},
 };
 
 /// Finds the evidence of one object in the witnesses that a report was made of. May take milliseconds of processor time.

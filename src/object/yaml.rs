@@ -68,13 +68,6 @@ pub struct Note {
     pub message: String,
 }
 
-impl LineMap {
-    /// The line of the value at `path` in the document `root`, or of its nearest ancestor that has one.
-    pub fn line_of(&self, _path: &super::FieldPath, _root: &Value) -> Option<u32> {
-        None
-    }
-}
-
 /// One document of a file.
 #[derive(Clone, Debug)]
 pub struct Document {

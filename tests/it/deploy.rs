@@ -110,7 +110,10 @@ fn dashboards_follow_the_conventions_that_grafana_needs() {
         if panel["type"] == "row" {
             continue;
         }
-        assert!(["stat", "table", "timeseries", "state-timeline", "bargauge"].contains(&panel["type"].as_str().expect("type")), "{title}: an Angular panel");
+        assert!(
+            ["stat", "table", "timeseries", "state-timeline", "bargauge"].contains(&panel["type"].as_str().expect("type")),
+            "{title}: an Angular panel"
+        );
         assert!(panel["description"].as_str().is_some_and(|d| d.len() > 20), "{title} has no description");
         assert!(panel["fieldConfig"]["defaults"]["unit"].as_str().is_some_and(|u| !u.is_empty()), "{title} has no unit");
         assert_eq!(panel["datasource"]["uid"], "${datasource}", "{title}");
@@ -147,7 +150,12 @@ fn every_query_of_the_dashboard_is_promql() {
 #[test]
 fn the_chart_renders_by_helm_3_and_4_and_refuses_what_it_does_not_know() {
     let everything = [
-        "template", "release", "deploy/helm/snapgap", "--namespace", "watch", "--set",
+        "template",
+        "release",
+        "deploy/helm/snapgap",
+        "--namespace",
+        "watch",
+        "--set",
         "serviceMonitor.enabled=true,prometheusRule.enabled=true,dashboards.enabled=true,networkPolicy.enabled=true,rbac.secrets=true,\
          persistence.enabled=true,auth.existingSecret=token,tls.existingSecret=cert,rbac.customResourceGroups={cert-manager.io}",
     ];
@@ -206,7 +214,11 @@ fn the_pod_is_restricted_and_the_role_reads_only() {
 fn what_is_made_from_something_else_is_up_to_date() {
     let chart = Path::new("deploy/helm/snapgap/files");
     assert_eq!(read("deploy/prometheus/rules.yml"), read(&chart.join("rules.yml").display().to_string()), "run tests/tools/regenerate");
-    assert_eq!(read("dashboards/snapgap-overview.json"), read(&chart.join("snapgap-overview.json").display().to_string()), "run tests/tools/regenerate");
+    assert_eq!(
+        read("dashboards/snapgap-overview.json"),
+        read(&chart.join("snapgap-overview.json").display().to_string()),
+        "run tests/tools/regenerate"
+    );
     let rendered = succeeds("helm", &["template", "snapgap", "deploy/helm/snapgap", "--namespace", "snapgap"]);
     let kept: Vec<_> = rendered.lines().filter(|l| !l.contains("app.kubernetes.io/managed-by: Helm") && !l.contains("helm.sh/chart:")).collect();
     let base = read("deploy/kustomize/snapgap.yaml");

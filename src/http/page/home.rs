@@ -65,7 +65,8 @@ impl Query {
 
     fn href(&self, show: Option<&str>, refresh: Option<u32>) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for (key, value) in [("app", self.app.as_deref()), ("layer", self.layer.as_deref()), ("namespace", self.namespace.as_deref()), ("show", show)] {
+        for (key, value) in [("app", self.app.as_deref()), ("layer", self.layer.as_deref()), ("namespace", self.namespace.as_deref()), ("show", show)]
+        {
             if let Some(value) = value {
                 query.append_pair(key, value);
             }
@@ -183,7 +184,11 @@ impl Home {
             drift: section(found.drifted, "drift", &query, |o| DriftRow::new(o, now)),
             resurrected: section(found.resurrected, "resurrected", &query, |o| LostRow::new(o, now)),
             unknown_objects: found.unknown.len(),
-            unknown: Section { total: causes.len(), all: CauseRow::any_cut(&causes).then(|| query.href(Some("unknown"), query.refresh)), rows: causes },
+            unknown: Section {
+                total: causes.len(),
+                all: CauseRow::any_cut(&causes).then(|| query.href(Some("unknown"), query.refresh)),
+                rows: causes,
+            },
             blind: report.blind_spots.iter().filter(|spot| spot.matters).map(rows::BlindRow::new).collect(),
             blind_quiet: report.blind_spots.iter().filter(|spot| !spot.matters).count(),
             backups: section(report.backups.iter().collect(), "backups", &query, |b| BackupRow::new(b, now)),

@@ -4,11 +4,14 @@ use askama::Template;
 use jiff::Timestamp;
 
 use super::{
-    Diff, Evidence, STYLE,
+    STYLE,
     home::FieldRow,
     text::{Chip, CommitCell, ObjectCell, When, absolute, cut, object_query, shown},
 };
-use crate::report::model::{Basis, ObjectReport, Presence};
+use crate::report::{
+    evidence::{Diff, Evidence},
+    model::{Basis, ObjectReport, Presence},
+};
 
 /// Lines of one diff at most; the rest is in the API.
 pub const MAX_LINES: usize = 4000;
@@ -98,7 +101,11 @@ impl ObjectPage {
         let line = object.line.map(|line| format!(", line {line}")).unwrap_or_default();
         Self {
             object: ObjectCell::new(&object.id, object.app.as_ref(), object.layer),
-            version: if object.id.gk.group.is_empty() { shown(&object.version) } else { format!("{}/{}", shown(&object.id.gk.group), shown(&object.version)) },
+            version: if object.id.gk.group.is_empty() {
+                shown(&object.version)
+            } else {
+                format!("{}/{}", shown(&object.id.gk.group), shown(&object.version))
+            },
             drift: Chip::drift(object.drift),
             recovery: Chip::recovery(object.recovery),
             since: object.drift_since.filter(|_| object.drift.is_drift()).map(|at| When::new(now, Some(at), "")),

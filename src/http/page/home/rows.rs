@@ -7,8 +7,8 @@ use super::super::{
     text::{Chip, CommitCell, ObjectCell, When, count, cut, short, shown, span},
 };
 use crate::report::model::{
-    AppReport, BackupReport, BlindSpot, Cause, Drift, FieldReport, LocationReport, ObjectReport, ScheduleReport, Side, SourceReport, Stage, Suppressed,
-    WindowRollup, WindowScope, WindowState,
+    AppReport, BackupReport, BlindSpot, Cause, Drift, FieldReport, LocationReport, ObjectReport, ScheduleReport, Side, SourceReport, Stage,
+    Suppressed, WindowRollup, WindowScope, WindowState,
 };
 
 /// Fields shown per drifted object; the rest is on its evidence page.
@@ -372,7 +372,11 @@ pub struct LocationRow {
 
 impl LocationRow {
     pub(super) fn new(location: &LocationReport) -> Self {
-        let about = [location.default.then(|| "default".to_owned()), location.read_only.then(|| "read-only".to_owned()), location.message.as_ref().map(|m| cut(m, 300))];
+        let about = [
+            location.default.then(|| "default".to_owned()),
+            location.read_only.then(|| "read-only".to_owned()),
+            location.message.as_ref().map(|m| cut(m, 300)),
+        ];
         Self {
             name: shown(&location.name),
             chip: if location.available { Chip::good("available") } else { Chip::bad("unavailable") },
