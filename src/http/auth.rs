@@ -34,7 +34,9 @@ pub async fn check(path: &Path, headers: &HeaderMap) -> Result<(), Problem> {
     match presented(headers) {
         Some(token) if same(&token, &expected) => Ok(()),
         Some(_) => Err(Problem::new(StatusCode::UNAUTHORIZED, "wrong_token", "the token is not the right one")),
-        None => Err(Problem::new(StatusCode::UNAUTHORIZED, "no_token", "send the token as `Authorization: Bearer`, or as the password of HTTP basic")),
+        None => {
+            Err(Problem::new(StatusCode::UNAUTHORIZED, "no_token", "send the token as `Authorization: Bearer`, or as the password of HTTP basic"))
+        }
     }
 }
 

@@ -33,9 +33,8 @@ impl Guard {
     /// A guard over this state.
     pub fn new(state: State) -> Self {
         let hash = STANDARD.encode(Sha256::digest(page::STYLE.as_bytes()));
-        let policy = format!(
-            "default-src 'none'; style-src 'sha256-{hash}'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-        );
+        let policy =
+            format!("default-src 'none'; style-src 'sha256-{hash}'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'");
         // The text is ASCII by construction.
         let policy = HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
         Self { state, turns: Arc::new(Semaphore::new(MAX_REQUESTS)), policy }

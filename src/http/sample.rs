@@ -103,6 +103,9 @@ impl Seed {
     }
 
     fn window(mut self, stage: Stage, start: Option<Start>, cause: Cause, commits: Vec<Commit>) -> Self {
+        if cause != Cause::Unknown {
+            self.0.sides.backup = Presence::Present;
+        }
         self.0.window = Some(Window { stage, start, cause, commits, closes_at: Some(ahead(708)) });
         self
     }
@@ -142,56 +145,236 @@ fn objects() -> Vec<ObjectReport> {
     let behind = || Cause::Behind { holds: Some(commit("77ad", "Mara Lindt", "cart: 2.3.0", 2890, false)) };
     let render = "kustomize build failed: accumulating resources: open ../base: no such file";
     let seeds = vec![
-        object("apps", "Deployment", Some("shop"), "cart", Drift::InSync, Recovery::Split, "Applied, but the newest backup holds the state of 77ad77a. A restore brings back the old limit; Git wins.")
-            .app("shop", "fleet").at("apps/shop/cart.yaml", 12).window(Stage::Unsnapshotted, Some(start(192, Basis::Observed)), behind(), limits()),
-        object("", "ConfigMap", Some("shop"), "cart-flags", Drift::Changed, Recovery::Split, "Not applied yet: Git has it, cluster and backup are older.")
-            .app("shop", "fleet").since(131).at("apps/shop/flags.yaml", 3)
-            .window(Stage::Pending, Some(start(131, Basis::Merge)), behind(), vec![merge.clone()])
-            .field("data.checkout-v2", LeafClass::Changed, [Some("\"on\""), Some("\"off\""), Some("\"off\"")], "argocd-controller", 4000, Some(9)),
-        object("apps", "Deployment", Some("ledger"), "ledger-api", Drift::Changed, Recovery::Split, "Changed by hand, and the backup captured the hand-made state. Revert it, or commit it.")
-            .app("ledger", "ledger").since(1460).at("deploy/api.yaml", 1)
-            .window(Stage::Pending, Some(start(1420, Basis::Commit)), Cause::CapturedDrift { owner: text("kubectl-edit"), time: Some(ago(1460)) }, vec![commit("c0de", "Ravi Shah", "ledger-api: back to 1.8.2", 1420, false)])
-            .field("spec.template.spec.containers[name=api].image", LeafClass::Changed, [Some("\"registry.example.com/ledger/api:1.8.2\""), Some("\"registry.example.com/ledger/api:1.8.3-hotfix\""), Some("\"registry.example.com/ledger/api:1.8.3-hotfix\"")], "kubectl-edit", 1460, Some(31))
-            .field("spec.replicas", LeafClass::Changed, [Some("3"), Some("5"), Some("5")], "kubectl-scale", 1455, Some(8))
-            .field("spec.template.spec.containers[name=api].resources.limits.memory", LeafClass::Missing, [Some("\"512Mi\""), None, None], "kubectl-edit", 1460, Some(40))
-            .field("spec.template.spec.containers[name=api].env[name=DEBUG]", LeafClass::Added, [None, Some("{\"name\":\"DEBUG\",\"value\":\"1\"}"), Some("{\"name\":\"DEBUG\",\"value\":\"1\"}")], "kubectl-edit", 1460, None),
-        object("", "Service", Some("ledger"), "ledger-metrics", Drift::Missing, Recovery::Split, "Declared, but not in the cluster and in no usable backup.")
-            .app("ledger", "ledger").since(95).at("deploy/metrics.yaml", 1)
-            .window(Stage::Pending, None, Cause::Unknown, vec![]),
-        object("networking.k8s.io", "Ingress", Some("shop"), "cart-legacy", Drift::Removed, Recovery::Backup, "Git dropped it, it still runs. Delete it, or put it back into Git.")
-            .app("shop", "fleet").since(5800),
-        object("rbac.authorization.k8s.io", "ClusterRole", None, "cert-reader", Drift::Added, Recovery::Either, "In sync, but a person added a rule that Git does not have.")
-            .app("cert-manager", "fleet").layer(Layer::Platform).since(320).at("platform/cert-manager/rbac.yaml", 4)
-            .field("rules[3]", LeafClass::Added, [None, Some("{\"apiGroups\":[\"\"],\"resources\":[\"secrets\"],\"verbs\":[\"get\"]}"), None], "kubectl-client-side-apply", 320, None),
-        object("", "Secret", Some("ledger"), "db-credentials", Drift::Unmanaged, Recovery::Lost, "Neither Git nor any usable backup has it: the schedules leave out Secrets. Back it up, or declare it.")
-            .since(90_000).layer(Layer::Apps),
-        object("", "PersistentVolumeClaim", Some("ledger"), "exports", Drift::Unmanaged, Recovery::Lost, "Created after the newest backup started, and not in Git.").since(340),
-        object("", "ConfigMap", Some("shop"), SCRIPT, Drift::Unmanaged, Recovery::Lost, "Only the cluster has it; its name is <b>not</b> markup.").since(30),
+        object(
+            "apps",
+            "Deployment",
+            Some("shop"),
+            "cart",
+            Drift::InSync,
+            Recovery::Split,
+            "Applied, but the newest backup holds the state of 77ad77a. A restore brings back the old limit; Git wins.",
+        )
+        .app("shop", "fleet")
+        .at("apps/shop/cart.yaml", 12)
+        .window(Stage::Unsnapshotted, Some(start(192, Basis::Observed)), behind(), limits()),
+        object(
+            "",
+            "ConfigMap",
+            Some("shop"),
+            "cart-flags",
+            Drift::Changed,
+            Recovery::Split,
+            "Not applied yet: Git has it, cluster and backup are older.",
+        )
+        .app("shop", "fleet")
+        .since(131)
+        .at("apps/shop/flags.yaml", 3)
+        .window(Stage::Pending, Some(start(131, Basis::Merge)), behind(), vec![merge.clone()])
+        .field(
+            "data.checkout-v2",
+            LeafClass::Changed,
+            [Some("\"on\""), Some("\"off\""), Some("\"off\"")],
+            "argocd-controller",
+            4000,
+            Some(9),
+        ),
+        object(
+            "apps",
+            "Deployment",
+            Some("ledger"),
+            "ledger-api",
+            Drift::Changed,
+            Recovery::Split,
+            "Changed by hand, and the backup captured the hand-made state. Revert it, or commit it.",
+        )
+        .app("ledger", "ledger")
+        .since(1460)
+        .at("deploy/api.yaml", 1)
+        .window(
+            Stage::Pending,
+            Some(start(1420, Basis::Commit)),
+            Cause::CapturedDrift { owner: text("kubectl-edit"), time: Some(ago(1460)) },
+            vec![commit("c0de", "Ravi Shah", "ledger-api: back to 1.8.2", 1420, false)],
+        )
+        .field(
+            "spec.template.spec.containers[name=api].image",
+            LeafClass::Changed,
+            [
+                Some("\"registry.example.com/ledger/api:1.8.2\""),
+                Some("\"registry.example.com/ledger/api:1.8.3-hotfix\""),
+                Some("\"registry.example.com/ledger/api:1.8.3-hotfix\""),
+            ],
+            "kubectl-edit",
+            1460,
+            Some(31),
+        )
+        .field("spec.replicas", LeafClass::Changed, [Some("3"), Some("5"), Some("5")], "kubectl-scale", 1455, Some(8))
+        .field(
+            "spec.template.spec.containers[name=api].resources.limits.memory",
+            LeafClass::Missing,
+            [Some("\"512Mi\""), None, None],
+            "kubectl-edit",
+            1460,
+            Some(40),
+        )
+        .field(
+            "spec.template.spec.containers[name=api].env[name=DEBUG]",
+            LeafClass::Added,
+            [None, Some("{\"name\":\"DEBUG\",\"value\":\"1\"}"), Some("{\"name\":\"DEBUG\",\"value\":\"1\"}")],
+            "kubectl-edit",
+            1460,
+            None,
+        ),
+        object(
+            "",
+            "Service",
+            Some("ledger"),
+            "ledger-metrics",
+            Drift::Missing,
+            Recovery::Split,
+            "Declared, but not in the cluster and in no usable backup.",
+        )
+        .app("ledger", "ledger")
+        .since(95)
+        .at("deploy/metrics.yaml", 1)
+        .window(Stage::Pending, None, Cause::Unknown, vec![]),
+        object(
+            "networking.k8s.io",
+            "Ingress",
+            Some("shop"),
+            "cart-legacy",
+            Drift::Removed,
+            Recovery::Backup,
+            "Git dropped it, it still runs. Delete it, or put it back into Git.",
+        )
+        .app("shop", "fleet")
+        .since(5800),
+        object(
+            "rbac.authorization.k8s.io",
+            "ClusterRole",
+            None,
+            "cert-reader",
+            Drift::Added,
+            Recovery::Either,
+            "In sync, but a person added a rule that Git does not have.",
+        )
+        .app("cert-manager", "fleet")
+        .layer(Layer::Platform)
+        .since(320)
+        .at("platform/cert-manager/rbac.yaml", 4)
+        .field(
+            "rules[3]",
+            LeafClass::Added,
+            [None, Some("{\"apiGroups\":[\"\"],\"resources\":[\"secrets\"],\"verbs\":[\"get\"]}"), None],
+            "kubectl-client-side-apply",
+            320,
+            None,
+        ),
+        object(
+            "",
+            "Secret",
+            Some("ledger"),
+            "db-credentials",
+            Drift::Unmanaged,
+            Recovery::Lost,
+            "Neither Git nor any usable backup has it: the schedules leave out Secrets. Back it up, or declare it.",
+        )
+        .since(90_000)
+        .layer(Layer::Apps),
+        object(
+            "",
+            "PersistentVolumeClaim",
+            Some("ledger"),
+            "exports",
+            Drift::Unmanaged,
+            Recovery::Lost,
+            "Created after the newest backup started, and not in Git.",
+        )
+        .since(340),
+        object("", "ConfigMap", Some("shop"), SCRIPT, Drift::Unmanaged, Recovery::Lost, "Only the cluster has it; its name is <b>not</b> markup.")
+            .since(30),
         object("", "ConfigMap", Some("shop"), RIGHT_TO_LEFT, Drift::Unmanaged, Recovery::Lost, "Only the cluster has it.").since(30),
         object("", "ConfigMap", Some("shop"), "two\nlines", Drift::Unmanaged, Recovery::Lost, "Only the cluster has it.").since(30),
-        object("example.com", "Widget", Some("shop"), &"very-long-name-".repeat(17)[..253], Drift::Unmanaged, Recovery::Lost, "Only the cluster has it.").since(30),
-        object("", "ConfigMap", Some("ledger"), "exchange-rates", Drift::Unmanaged, Recovery::BackupStale, "Only the backup has it, and 14 fields changed since its start.")
-            .since(80_000)
-            .field("data.EUR-USD", LeafClass::Changed, [None, Some("\"1.1622\""), Some("\"1.1588\"")], "rates-sync", 12, None),
-        object("batch", "CronJob", Some("shop"), "nightly-import", Drift::Gone, Recovery::Resurrected, "Removed from Git and cluster 3 days ago; a restore of the newest backup brings it back, and it would run.")
-            .app("shop", "fleet")
-            .window(Stage::Resurrection, Some(start(4320, Basis::Merge)), Cause::Behind { holds: None }, vec![commit("5ca1", "Mara Lindt", "shop: drop the nightly import", 4320, false)]),
-        object("batch", "Job", Some("ledger"), "migrate-0042", Drift::Gone, Recovery::Resurrected, "Deleted since the backup started; a restore runs it a second time."),
+        object(
+            "example.com",
+            "Widget",
+            Some("shop"),
+            &"very-long-name-".repeat(17)[..253],
+            Drift::Unmanaged,
+            Recovery::Lost,
+            "Only the cluster has it.",
+        )
+        .since(30),
+        object(
+            "",
+            "ConfigMap",
+            Some("ledger"),
+            "exchange-rates",
+            Drift::Unmanaged,
+            Recovery::BackupStale,
+            "Only the backup has it, and 14 fields changed since its start.",
+        )
+        .since(80_000)
+        .field("data.EUR-USD", LeafClass::Changed, [None, Some("\"1.1622\""), Some("\"1.1588\"")], "rates-sync", 12, None),
+        object(
+            "batch",
+            "CronJob",
+            Some("shop"),
+            "nightly-import",
+            Drift::Gone,
+            Recovery::Resurrected,
+            "Removed from Git and cluster 3 days ago; a restore of the newest backup brings it back, and it would run.",
+        )
+        .app("shop", "fleet")
+        .window(
+            Stage::Resurrection,
+            Some(start(4320, Basis::Merge)),
+            Cause::Behind { holds: None },
+            vec![commit("5ca1", "Mara Lindt", "shop: drop the nightly import", 4320, false)],
+        ),
+        object(
+            "batch",
+            "Job",
+            Some("ledger"),
+            "migrate-0042",
+            Drift::Gone,
+            Recovery::Resurrected,
+            "Deleted since the backup started; a restore runs it a second time.",
+        ),
         object("apps", "Deployment", Some("billing"), "billing", Drift::Unknown, Recovery::Unknown, "Git could not be rendered for this app.")
-            .app("billing", "fleet").unknown(Side::Git, "render_failed", render),
+            .app("billing", "fleet")
+            .unknown(Side::Git, "render_failed", render),
         object("", "Service", Some("billing"), "billing", Drift::Unknown, Recovery::Unknown, "Git could not be rendered for this app.")
-            .app("billing", "fleet").unknown(Side::Git, "render_failed", render),
-        object("cert-manager.io", "Certificate", Some("cert-manager"), "wildcard", Drift::Unknown, Recovery::Unknown, "The cluster does not let snapgap list certificates.")
-            .app("cert-manager", "fleet").layer(Layer::Platform)
-            .unknown(Side::Cluster, "forbidden", "certificates.cert-manager.io is forbidden: grant list and watch on it (snapgap rbac prints the role)"),
+            .app("billing", "fleet")
+            .unknown(Side::Git, "render_failed", render),
+        object(
+            "cert-manager.io",
+            "Certificate",
+            Some("cert-manager"),
+            "wildcard",
+            Drift::Unknown,
+            Recovery::Unknown,
+            "The cluster does not let snapgap list certificates.",
+        )
+        .app("cert-manager", "fleet")
+        .layer(Layer::Platform)
+        .unknown(
+            Side::Cluster,
+            "forbidden",
+            "certificates.cert-manager.io is forbidden: grant list and watch on it (snapgap rbac prints the role)",
+        ),
         object("", "ConfigMap", Some("monitoring"), "alert-rules", Drift::InSync, Recovery::Unknown, "The backup that covers it could not be read.")
-            .app("monitoring", "fleet").layer(Layer::Platform)
+            .app("monitoring", "fleet")
+            .layer(Layer::Platform)
             .unknown(Side::Backup, "content_unread", "backup weekly-20261122030000: its content is out of reach; give it as --backup FILE"),
         object("apps", "Deployment", Some("shop"), "web", Drift::InSync, Recovery::Either, "Git and backup both hold it.").app("shop", "fleet"),
         object("", "Service", Some("shop"), "web", Drift::InSync, Recovery::Either, "Git and backup both hold it.").app("shop", "fleet"),
         object("apps", "ReplicaSet", Some("shop"), "web-7d9f", Drift::Derived, Recovery::Derived, "Made by Deployment shop/web."),
-        object("apps", "Deployment", Some("monitoring"), "grafana", Drift::InSync, Recovery::Git, "By design only Git holds it.").app("monitoring", "fleet").layer(Layer::Platform),
-        object("", "ConfigMap", Some("kube-system"), "cluster-info", Drift::Unmanaged, Recovery::Backup, "Only the backup has it.").layer(Layer::Cluster),
+        object("apps", "Deployment", Some("monitoring"), "grafana", Drift::InSync, Recovery::Git, "By design only Git holds it.")
+            .app("monitoring", "fleet")
+            .layer(Layer::Platform),
+        object("", "ConfigMap", Some("kube-system"), "cluster-info", Drift::Unmanaged, Recovery::Backup, "Only the backup has it.")
+            .layer(Layer::Cluster),
     ];
     let mut objects: Vec<_> = seeds.into_iter().map(|seed| seed.0).collect();
     if let Some(web) = objects.iter_mut().find(|o| &*o.id.name == "web") {
@@ -226,11 +409,21 @@ fn summary(objects: &[ObjectReport]) -> Summary {
         objects: objects.len() as u64,
         drift: tally(&Drift::ALL, objects.iter().map(|o| o.drift)),
         recovery: tally(&Recovery::ALL, objects.iter().map(|o| o.recovery)),
-        recovery_by_layer: Layer::ALL.iter().map(|l| (*l, tally(&Recovery::ALL, objects.iter().filter(|o| o.layer == *l).map(|o| o.recovery)))).collect(),
+        recovery_by_layer: Layer::ALL
+            .iter()
+            .map(|l| (*l, tally(&Recovery::ALL, objects.iter().filter(|o| o.layer == *l).map(|o| o.recovery))))
+            .collect(),
         unknown: unknown.into_iter().map(|((side, reason), objects)| UnknownCount { side, reason, objects }).collect(),
         coverage: cells
             .into_iter()
-            .map(|((namespace, scope, [in_git, in_cluster, in_backup]), objects)| CoverageCell { namespace, scope, in_git, in_cluster, in_backup, objects })
+            .map(|((namespace, scope, [in_git, in_cluster, in_backup]), objects)| CoverageCell {
+                namespace,
+                scope,
+                in_git,
+                in_cluster,
+                in_backup,
+                objects,
+            })
             .collect(),
         window: WindowState::Open,
     }
@@ -304,7 +497,12 @@ fn apps(objects: &[ObjectReport]) -> Vec<AppReport> {
             recovery: tally(&Recovery::ALL, own().map(|o| o.recovery)),
             suppressed: own().map(|o| u64::from(o.suppressed)).sum(),
             diagnostics: if name == "shop" {
-                vec![Diagnostic { file: "apps/shop/old.yaml".into(), line: Some(7), reason: "duplicate_key".into(), message: "the key `image` stands twice; the last one holds".into() }]
+                vec![Diagnostic {
+                    file: "apps/shop/old.yaml".into(),
+                    line: Some(7),
+                    reason: "duplicate_key".into(),
+                    message: "the key `image` stands twice; the last one holds".into(),
+                }]
             } else {
                 vec![]
             },
@@ -336,19 +534,44 @@ fn backups() -> Vec<BackupReport> {
         unread: None,
         speaks_for: objects.map_or(0, |n| n / 20),
     };
-    let mut weekly = one("weekly-20261122030000", Some("weekly"), BackupState::Restorable, "Completed", 2112, None, "Completed, and its location is available.");
+    let mut weekly =
+        one("weekly-20261122030000", Some("weekly"), BackupState::Restorable, "Completed", 2112, None, "Completed, and its location is available.");
     weekly.unread = Some(Failure::new("content_unread", "its content is out of reach; give it as --backup FILE"));
     weekly.speaks_for = 1;
     vec![
         one("before-upgrade", None, BackupState::Pending, "InProgress", 6, None, "Still being made."),
         one("daily-20261123020000", Some("daily"), BackupState::Restorable, "Completed", 732, Some(412), "Completed, and its location is available."),
         weekly,
-        one("daily-20261122020000", Some("daily"), BackupState::Degraded, "PartiallyFailed", 2172, Some(398), "2 of 400 objects failed: usable, less what it misses."),
-        one("daily-20261121020000", Some("daily"), BackupState::Invalid, "FailedValidation", 3612, None, "Velero refused it: the location did not exist."),
+        one(
+            "daily-20261122020000",
+            Some("daily"),
+            BackupState::Degraded,
+            "PartiallyFailed",
+            2172,
+            Some(398),
+            "2 of 400 objects failed: usable, less what it misses.",
+        ),
+        one(
+            "daily-20261121020000",
+            Some("daily"),
+            BackupState::Invalid,
+            "FailedValidation",
+            3612,
+            None,
+            "Velero refused it: the location did not exist.",
+        ),
         one("hourly-20261120110000", Some("hourly"), BackupState::Unavailable, "Completed", 4500, None, "Its location offsite is not available."),
         one("stuck-20261120020000", None, BackupState::Stuck, "InProgress", 5052, None, "Running for 3 d 12 h, longer than it ever should."),
         one("other-cluster", None, BackupState::Foreign, "Completed", 6000, Some(90), "Taken from another cluster."),
-        one("daily-20261020020000", Some("daily"), BackupState::Expired, "Completed", 50_000, None, "Past its expiration: it may vanish at any minute."),
+        one(
+            "daily-20261020020000",
+            Some("daily"),
+            BackupState::Expired,
+            "Completed",
+            50_000,
+            None,
+            "Past its expiration: it may vanish at any minute.",
+        ),
     ]
 }
 
@@ -409,11 +632,27 @@ pub fn report() -> Report {
         backups,
         locations: vec![
             LocationReport { name: "default".into(), available: true, default: true, read_only: false, message: None },
-            LocationReport { name: "offsite".into(), available: false, default: false, read_only: true, message: Some("bucket offsite: access denied".into()) },
+            LocationReport {
+                name: "offsite".into(),
+                available: false,
+                default: false,
+                read_only: true,
+                message: Some("bucket offsite: access denied".into()),
+            },
         ],
         sources: vec![
-            source("fleet", "https://git.example.com/platform/fleet.git", Some(commit("9be0", "Jonas Weber", "Merge branch 'flags' into main", 131, true)), None),
-            source("ledger", "ssh://git@git.example.com/ledger.git", Some(commit("c0de", "Ravi Shah", "ledger-api: back to 1.8.2", 1420, false)), Some(refused)),
+            source(
+                "fleet",
+                "https://git.example.com/platform/fleet.git",
+                Some(commit("9be0", "Jonas Weber", "Merge branch 'flags' into main", 131, true)),
+                None,
+            ),
+            source(
+                "ledger",
+                "ssh://git@git.example.com/ledger.git",
+                Some(commit("c0de", "Ravi Shah", "ledger-api: back to 1.8.2", 1420, false)),
+                Some(refused),
+            ),
         ],
         blind_spots: vec![
             BlindSpot {
@@ -433,7 +672,10 @@ pub fn report() -> Report {
             Suppressed { rule: "server-defaults".into(), reason: "The API server fills them in.".into(), fields: 1204, objects: 310 },
             Suppressed { rule: "hpa-replicas".into(), reason: "A HorizontalPodAutoscaler owns the replicas.".into(), fields: 4, objects: 4 },
         ],
-        notes: vec![Note { reason: "sandbox_reduced".into(), message: "Renderers run without a network namespace on this kernel; the network is cut by seccomp alone.".into() }],
+        notes: vec![Note {
+            reason: "sandbox_reduced".into(),
+            message: "Renderers run without a network namespace on this kernel; the network is cut by seccomp alone.".into(),
+        }],
         objects,
     }
 }
@@ -448,6 +690,9 @@ pub fn clean() -> Report {
         let objective = rollup.objective_seconds;
         *rollup = self::rollup(rollup.of.clone(), WindowState::Closed, None, [0; 4], objective / 3600, vec![]);
     }
+    report.apps = apps(&report.objects);
+    report.apps.iter_mut().for_each(|app| app.failure = None);
+    report.sources.iter_mut().for_each(|source| source.failure = None);
     report.blind_spots.clear();
     report.notes.clear();
     for age in report.as_of.git.values_mut() {

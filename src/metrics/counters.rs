@@ -98,8 +98,7 @@ impl Verb {
 const PHASE_BUCKETS: [f64; 7] = [0.01, 0.05, 0.25, 1.0, 5.0, 30.0, 120.0];
 const HTTP_BUCKETS: [f64; 7] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0];
 const HOUR: f64 = 3600.0;
-const WINDOW_BUCKETS: [f64; 8] =
-    [HOUR, 4.0 * HOUR, 8.0 * HOUR, 24.0 * HOUR, 48.0 * HOUR, 7.0 * 24.0 * HOUR, 14.0 * 24.0 * HOUR, 30.0 * 24.0 * HOUR];
+const WINDOW_BUCKETS: [f64; 8] = [HOUR, 4.0 * HOUR, 8.0 * HOUR, 24.0 * HOUR, 48.0 * HOUR, 7.0 * 24.0 * HOUR, 14.0 * 24.0 * HOUR, 30.0 * 24.0 * HOUR];
 
 /// Counters and histograms of our own work, and what is needed to count transitions between reports.
 #[derive(Debug)]
@@ -148,8 +147,7 @@ impl Counters {
     pub fn new() -> Result<Self, prometheus::Error> {
         let vec = |family: &Family| IntCounterVec::new(Opts::new(family.name, family.help()), family.labels);
         let one = |family: &Family| IntCounter::with_opts(Opts::new(family.name, family.help()));
-        let histogram =
-            |family: &Family, buckets: &[f64]| HistogramOpts::new(family.name, family.help()).buckets(buckets.to_vec());
+        let histogram = |family: &Family, buckets: &[f64]| HistogramOpts::new(family.name, family.help()).buckets(buckets.to_vec());
         let counters = Self {
             phase_duration: HistogramVec::new(histogram(&table::PHASE_DURATION, &PHASE_BUCKETS), table::PHASE_DURATION.labels)?,
             evaluations: one(&table::EVALUATIONS)?,

@@ -19,7 +19,8 @@ pub fn markdown() -> String {
         if family.group != group {
             group = family.group;
             // Writing to a String cannot fail.
-            let _ = write!(text, "\n### {group}\n\n| family | kind | labels | unit | series | what it says | absent |\n|---|---|---|---|---|---|---|\n");
+            let _ =
+                write!(text, "\n### {group}\n\n| family | kind | labels | unit | series | what it says | absent |\n|---|---|---|---|---|---|---|\n");
         }
         let labels = family.labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
         let mark = match (family.stability, family.origin) {

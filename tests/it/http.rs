@@ -249,7 +249,9 @@ async fn hostile_names_stay_text_and_every_link_of_the_page_leads_somewhere() {
     }
     let evidence = world.text("/objects/view?group=&kind=ConfigMap&namespace=shop&name=%3Cscript%3Ealert(1)%3C%2Fscript%3E").await;
     assert!(evidence.contains("&#60;script&#62;alert(1)&#60;/script&#62;") && evidence.contains("Cluster against backup"));
-    for hostile in ["/?app=%3Cscript%3E", "/?namespace=%22%3E%3Cscript%3E", "/?%3Cscript%3E=1", "/objects/view?kind=%3Cscript%3E&name=x", "/%3Cscript%3E"] {
+    for hostile in
+        ["/?app=%3Cscript%3E", "/?namespace=%22%3E%3Cscript%3E", "/?%3Cscript%3E=1", "/objects/view?kind=%3Cscript%3E&name=x", "/%3Cscript%3E"]
+    {
         let html = world.ask(Method::GET, hostile).header("accept", "text/html").send().await.unwrap().text().await.unwrap();
         assert!(html.contains("<main") && !html.to_lowercase().contains("<script"), "{hostile}");
     }
@@ -319,7 +321,9 @@ async fn tls_follows_its_files_and_a_broken_rotation_leaves_the_last_good_pair()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poll_is_passed_on_checked_and_rate_limited() {
     let mut world = World::ready(web()).await;
-    let poll = async |world: &World, query: &str| world.ask(Method::POST, &format!("/-/poll{query}")).body("{\"ref\":\"refs/heads/main\"}").send().await.unwrap();
+    let poll = async |world: &World, query: &str| {
+        world.ask(Method::POST, &format!("/-/poll{query}")).body("{\"ref\":\"refs/heads/main\"}").send().await.unwrap()
+    };
     assert_eq!(poll(&world, "?source=fleet").await.status(), StatusCode::ACCEPTED);
     assert_eq!(world.polls.recv().await.unwrap().unwrap().0.as_ref(), "fleet");
     assert_eq!(poll(&world, "").await.status(), StatusCode::ACCEPTED);

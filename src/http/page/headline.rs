@@ -101,7 +101,10 @@ mod tests {
         let say = |report: &Report| Headline::new(report, now).sentence;
         assert_eq!(say(&report), "Open for 23 h 40 min: 4 objects of 2 apps are newer in Git than in any usable backup.");
         let details = Headline::new(&report, now).details.join(" ");
-        assert!(details.contains("over it by 15 h 40 min") && details.contains("in 11 h 48 min") && details.contains("4 further objects"), "{details}");
+        assert!(
+            details.contains("over it by 15 h 40 min") && details.contains("in 11 h 48 min") && details.contains("4 further objects"),
+            "{details}"
+        );
         report.windows[0].start = None;
         report.windows[0].objects = 1;
         assert_eq!(say(&report), "Open since before known history: 1 object of 2 apps is newer in Git than in any usable backup.");

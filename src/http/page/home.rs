@@ -18,7 +18,7 @@ use crate::{
     config::Layer,
     report::{
         Report,
-        model::{ObjectReport, Recovery, WindowScope},
+        model::{ObjectReport, Recovery, WindowScope, WindowState},
     },
 };
 
@@ -65,7 +65,8 @@ impl Query {
 
     fn href(&self, show: Option<&str>, refresh: Option<u32>) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for (key, value) in [("app", self.app.as_deref()), ("layer", self.layer.as_deref()), ("namespace", self.namespace.as_deref()), ("show", show)] {
+        for (key, value) in [("app", self.app.as_deref()), ("layer", self.layer.as_deref()), ("namespace", self.namespace.as_deref()), ("show", show)]
+        {
             if let Some(value) = value {
                 query.append_pair(key, value);
             }
@@ -183,7 +184,11 @@ impl Home {
             drift: section(found.drifted, "drift", &query, |o| DriftRow::new(o, now)),
             resurrected: section(found.resurrected, "resurrected", &query, |o| LostRow::new(o, now)),
             unknown_objects: found.unknown.len(),
-            unknown: Section { total: causes.len(), all: CauseRow::any_cut(&causes).then(|| query.href(Some("unknown"), query.refresh)), rows: causes },
+            unknown: Section {
+                total: causes.len(),
+                all: CauseRow::any_cut(&causes).then(|| query.href(Some("unknown"), query.refresh)),
+                rows: causes,
+            },
             blind: report.blind_spots.iter().filter(|spot| spot.matters).map(rows::BlindRow::new).collect(),
             blind_quiet: report.blind_spots.iter().filter(|spot| !spot.matters).count(),
             backups: section(report.backups.iter().collect(), "backups", &query, |b| BackupRow::new(b, now)),
@@ -214,7 +219,16 @@ fn windows(report: &Report, query: &Query, now: Timestamp) -> Vec<WindowRow> {
         WindowScope::Layer(layer) => query.app.is_none() && query.layer.as_deref().is_none_or(|l| l == layer.name()),
         WindowScope::App(app) => admits_app(query, &app.0, layer_of(&app.0).unwrap_or(Layer::Apps)),
     };
-    report.windows.iter().filter(|w| admit(&w.of)).map(|w| WindowRow::new(w, now)).collect()
+    let mut rollups: Vec<_> = report.windows.iter().filter(|w| admit(&w.of)).collect();
+    // Layers from the bottom; apps worst first, of open ones the oldest.
+    rollups.sort_by_key(|w| match (&w.of, w.state) {
+        (WindowScope::Cluster | WindowScope::Layer(_), _) => (0, None),
+        (WindowScope::App(_), WindowState::Open) => (if w.over_objective { 1 } else { 3 }, w.start.map(|start| start.not_after)),
+        (WindowScope::App(_), WindowState::None) => (2, None),
+        (WindowScope::App(_), WindowState::Unknown) => (4, None),
+        (WindowScope::App(_), WindowState::Closed) => (5, None),
+    });
+    rollups.into_iter().map(|w| WindowRow::new(w, now)).collect()
 }
 
 fn section<I, T>(items: Vec<I>, name: &str, query: &Query, row: impl Fn(I) -> T) -> Section<T> {

@@ -36,6 +36,7 @@ pub struct DiffView {
 impl DiffView {
     fn new(diff: &Diff) -> Self {
         let class = |line: &str| match line.as_bytes().first() {
+            _ if line.starts_with("--- ") || line.starts_with("+++ ") => "hunk",
             Some(b'+') => "add",
             Some(b'-') => "del",
             Some(b'@') => "hunk",
@@ -98,7 +99,11 @@ impl ObjectPage {
         let line = object.line.map(|line| format!(", line {line}")).unwrap_or_default();
         Self {
             object: ObjectCell::new(&object.id, object.app.as_ref(), object.layer),
-            version: if object.id.gk.group.is_empty() { shown(&object.version) } else { format!("{}/{}", shown(&object.id.gk.group), shown(&object.version)) },
+            version: if object.id.gk.group.is_empty() {
+                shown(&object.version)
+            } else {
+                format!("{}/{}", shown(&object.id.gk.group), shown(&object.version))
+            },
             drift: Chip::drift(object.drift),
             recovery: Chip::recovery(object.recovery),
             since: object.drift_since.filter(|_| object.drift.is_drift()).map(|at| When::new(now, Some(at), "")),

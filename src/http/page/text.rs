@@ -87,7 +87,12 @@ impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(at) = self.at else { return write!(f, "<span class=\"muted\">{}</span>", self.none) };
         let iso = at.strftime("%Y-%m-%dT%H:%M:%SZ");
-        write!(f, "<span class=\"when\"><span class=\"rel\">{}</span> <time datetime=\"{iso}\">{}</time></span>", relative(self.now, at), absolute(at))
+        write!(
+            f,
+            "<span class=\"when\"><span class=\"rel\">{}</span> <time datetime=\"{iso}\">{}</time></span>",
+            relative(self.now, at),
+            absolute(at)
+        )
     }
 }
 
@@ -138,7 +143,7 @@ impl Chip {
             Drift::Changed => Self::warn("changed"),
             Drift::Missing => Self::bad("missing"),
             Drift::Removed => Self::warn("removed from Git"),
-            Drift::Added => Self::warn("added to"),
+            Drift::Added => Self::warn("has additions"),
             Drift::Unmanaged => Self::plain("not in Git"),
             Drift::Derived => Self::plain("derived"),
             Drift::Gone => Self::plain("gone"),
@@ -280,7 +285,9 @@ mod tests {
 
     #[test]
     fn spans_read_in_their_two_largest_units() {
-        for (seconds, text) in [(0, "0 s"), (45, "45 s"), (60, "1 min"), (119, "1 min"), (3600, "1 h"), (11_520, "3 h 12 min"), (187_200, "2 d 4 h"), (86_400, "1 d")] {
+        for (seconds, text) in
+            [(0, "0 s"), (45, "45 s"), (60, "1 min"), (119, "1 min"), (3600, "1 h"), (11_520, "3 h 12 min"), (187_200, "2 d 4 h"), (86_400, "1 d")]
+        {
             assert_eq!(span(seconds), text);
         }
     }

@@ -143,7 +143,8 @@ fn namespaces(sheet: &mut Sheet, report: &Report, limits: &config::Metrics) {
     rows.extend(report.summary.coverage.iter().map(|cell| fold(&cell.namespace)));
     rows.insert(String::new());
     for namespace in rows {
-        let scopes = if namespace.is_empty() { [CoverageScope::Cluster, CoverageScope::Volume] } else { [CoverageScope::Namespaced, CoverageScope::Volume] };
+        let scopes =
+            if namespace.is_empty() { [CoverageScope::Cluster, CoverageScope::Volume] } else { [CoverageScope::Namespaced, CoverageScope::Volume] };
         for scope in scopes {
             cells.insert((namespace.clone(), scope), CELLS.iter().map(|cell| (*cell, 0)).collect());
         }

@@ -116,7 +116,7 @@ fn sums_over_all_series_are_right() {
     let series = series(report.clone(), LIMITS);
     let sum = |prefix: &str| series.iter().filter(|(name, _)| name.starts_with(prefix)).map(|(_, n)| n).sum::<f64>() as u64;
     assert_eq!(sum("snapgap_recovery_objects"), report.summary.objects);
-    assert_eq!(sum("snapgap_coverage_objects"), report.summary.coverage.iter().map(|c| c.objects).sum());
+    assert_eq!(sum("snapgap_coverage_objects"), report.summary.coverage.iter().map(|c| c.objects).sum::<u64>());
     let drifted: u64 = table::DRIFTS.iter().map(|d| report.summary.drift[d]).sum();
     assert_eq!(sum("snapgap_drift_objects"), drifted);
     assert_eq!(sum("snapgap_backups{"), report.backups.len() as u64);
@@ -156,9 +156,17 @@ fn namespaces_beyond_the_cap_fold_into_one_and_no_object_is_lost() {
         })
         .collect();
     let series = series(report, config::Metrics { max_namespaces: 3, ..LIMITS });
-    let names: BTreeSet<_> = series.keys().filter(|n| n.starts_with("snapgap_coverage")).filter_map(|n| n.split("resource_namespace=\"").nth(1)?.split('"').next()).collect();
+    let names: BTreeSet<_> = series
+        .keys()
+        .filter(|n| n.starts_with("snapgap_coverage"))
+        .filter_map(|n| n.split("resource_namespace=\"").nth(1)?.split('"').next())
+        .collect();
     assert_eq!(names, BTreeSet::from(["", "__other__", "ns-47", "ns-48", "ns-49"]));
-    let cell = |ns: &str| series[&format!("snapgap_coverage_objects{{in_backup=\"false\",in_cluster=\"true\",in_git=\"true\",resource_namespace=\"{ns}\",scope=\"namespaced\"}}")];
+    let cell = |ns: &str| {
+        series[&format!(
+            "snapgap_coverage_objects{{in_backup=\"false\",in_cluster=\"true\",in_git=\"true\",resource_namespace=\"{ns}\",scope=\"namespaced\"}}"
+        )]
+    };
     assert_eq!((cell("ns-49"), cell("__other__")), (50.0, (1..=47).sum::<u64>() as f64));
     let of_backups = series.keys().filter(|n| n.starts_with("snapgap_namespace_last_valid")).count();
     assert_eq!(of_backups, 1, "all folded into __other__");

@@ -18,7 +18,23 @@ fn attribute(href: &str) -> String {
 #[test]
 fn every_section_is_there_in_the_order_of_urgency() {
     let html = page(&sample::report(), Query::default());
-    let order = ["id=\"headline\"", "class=\"tiles\"", "id=\"windows\"", "id=\"open\"", "id=\"lost\"", "id=\"drift\"", "id=\"resurrected\"", "id=\"unknown\"", "id=\"blind\"", "id=\"backups\"", "id=\"schedules\"", "id=\"apps\"", "id=\"sources\"", "id=\"suppressed\"", "id=\"notes\""];
+    let order = [
+        "id=\"headline\"",
+        "class=\"tiles\"",
+        "id=\"windows\"",
+        "id=\"open\"",
+        "id=\"lost\"",
+        "id=\"drift\"",
+        "id=\"resurrected\"",
+        "id=\"unknown\"",
+        "id=\"blind\"",
+        "id=\"backups\"",
+        "id=\"schedules\"",
+        "id=\"apps\"",
+        "id=\"sources\"",
+        "id=\"suppressed\"",
+        "id=\"notes\"",
+    ];
     let places: Vec<_> = order.iter().map(|mark| html.find(mark).unwrap_or_else(|| panic!("{mark} is not on the page"))).collect();
     assert!(places.is_sorted(), "{places:?}");
 }
@@ -102,7 +118,8 @@ fn the_markup_is_balanced_and_tables_have_headers() {
     let mut pages = vec![page(&report, Query::default())];
     pages.extend(report.objects.iter().map(|o| ObjectPage::new(o, sample::evidence(&o.id).as_ref(), report.now, sample::now()).render().unwrap()));
     for html in pages {
-        for tag in ["table", "tr", "td", "th", "ul", "li", "dl", "div", "section", "article", "p", "a", "bdi", "span", "code", "pre", "main", "time"] {
+        for tag in ["table", "tr", "td", "th", "ul", "li", "dl", "div", "section", "article", "p", "a", "bdi", "span", "code", "pre", "main", "time"]
+        {
             let open = html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count();
             assert_eq!(open, html.matches(&format!("</{tag}>")).count(), "<{tag}>");
         }
