@@ -106,6 +106,9 @@ impl Seed {
     }
 
     fn window(mut self, stage: Stage, start: Option<Start>, cause: Cause, commits: Vec<Commit>) -> Self {
+        if cause != Cause::Unknown {
+            self.0.sides.backup = Presence::Present;
+        }
         self.0.window = Some(Window { stage, start, cause, commits, closes_at: Some(ahead(708)) });
         self
     }
@@ -690,6 +693,9 @@ pub fn clean() -> Report {
         let objective = rollup.objective_seconds;
         *rollup = self::rollup(rollup.of.clone(), WindowState::Closed, None, [0; 4], objective / 3600, vec![]);
     }
+    report.apps = apps(&report.objects);
+    report.apps.iter_mut().for_each(|app| app.failure = None);
+    report.sources.iter_mut().for_each(|source| source.failure = None);
     report.blind_spots.clear();
     report.notes.clear();
     for age in report.as_of.git.values_mut() {

@@ -18,7 +18,7 @@ use crate::{
     config::Layer,
     report::{
         Report,
-        model::{ObjectReport, Recovery, WindowScope},
+        model::{ObjectReport, Recovery, WindowScope, WindowState},
     },
 };
 
@@ -219,7 +219,16 @@ fn windows(report: &Report, query: &Query, now: Timestamp) -> Vec<WindowRow> {
         WindowScope::Layer(layer) => query.app.is_none() && query.layer.as_deref().is_none_or(|l| l == layer.name()),
         WindowScope::App(app) => admits_app(query, &app.0, layer_of(&app.0).unwrap_or(Layer::Apps)),
     };
-    report.windows.iter().filter(|w| admit(&w.of)).map(|w| WindowRow::new(w, now)).collect()
+    let mut rollups: Vec<_> = report.windows.iter().filter(|w| admit(&w.of)).collect();
+    // Layers from the bottom; apps worst first, of open ones the oldest.
+    rollups.sort_by_key(|w| match (&w.of, w.state) {
+        (WindowScope::Cluster | WindowScope::Layer(_), _) => (0, None),
+        (WindowScope::App(_), WindowState::Open) => (if w.over_objective { 1 } else { 3 }, w.start.map(|start| start.not_after)),
+        (WindowScope::App(_), WindowState::None) => (2, None),
+        (WindowScope::App(_), WindowState::Unknown) => (4, None),
+        (WindowScope::App(_), WindowState::Closed) => (5, None),
+    });
+    rollups.into_iter().map(|w| WindowRow::new(w, now)).collect()
 }
 
 fn section<I, T>(items: Vec<I>, name: &str, query: &Query, row: impl Fn(I) -> T) -> Section<T> {

@@ -39,6 +39,7 @@ pub struct DiffView {
 impl DiffView {
     fn new(diff: &Diff) -> Self {
         let class = |line: &str| match line.as_bytes().first() {
+            _ if line.starts_with("--- ") || line.starts_with("+++ ") => "hunk",
             Some(b'+') => "add",
             Some(b'-') => "del",
             Some(b'@') => "hunk",

@@ -143,7 +143,7 @@ impl Chip {
             Drift::Changed => Self::warn("changed"),
             Drift::Missing => Self::bad("missing"),
             Drift::Removed => Self::warn("removed from Git"),
-            Drift::Added => Self::warn("added to"),
+            Drift::Added => Self::warn("has additions"),
             Drift::Unmanaged => Self::plain("not in Git"),
             Drift::Derived => Self::plain("derived"),
             Drift::Gone => Self::plain("gone"),

@@ -15,13 +15,16 @@ impl Sheet {
     /// Adds a series. Values pair with the family's labels in order.
     pub(super) fn put(&mut self, family: &'static Family, values: &[&str], value: f64) {
         debug_assert_eq!(family.labels.len(), values.len(), "{} has other labels", family.name);
-        let labels = family.labels.iter().zip(values).map(|(name, value)| {
+        let pair = |(name, value): (&&str, &&str)| {
             let mut pair = LabelPair::default();
             pair.set_name((*name).to_owned());
             pair.set_value((*value).to_owned());
             pair
-        });
-        let mut metric = Metric::from_label(labels.collect());
+        };
+        let mut labels: Vec<_> = family.labels.iter().zip(values).map(pair).collect();
+        // The order in which the crate writes the labels of its own metrics.
+        labels.sort_by(|a, b| a.name().cmp(b.name()));
+        let mut metric = Metric::from_label(labels);
         if family.kind == Kind::Counter {
             let mut counter = Counter::default();
             counter.set_value(value);

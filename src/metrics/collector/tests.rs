@@ -116,7 +116,7 @@ fn sums_over_all_series_are_right() {
     let series = series(report.clone(), LIMITS);
     let sum = |prefix: &str| series.iter().filter(|(name, _)| name.starts_with(prefix)).map(|(_, n)| n).sum::<f64>() as u64;
     assert_eq!(sum("snapgap_recovery_objects"), report.summary.objects);
-    assert_eq!(sum("snapgap_coverage_objects"), report.summary.coverage.iter().map(|c| c.objects).sum());
+    assert_eq!(sum("snapgap_coverage_objects"), report.summary.coverage.iter().map(|c| c.objects).sum::<u64>());
     let drifted: u64 = table::DRIFTS.iter().map(|d| report.summary.drift[d]).sum();
     assert_eq!(sum("snapgap_drift_objects"), drifted);
     assert_eq!(sum("snapgap_backups{"), report.backups.len() as u64);

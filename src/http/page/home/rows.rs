@@ -33,7 +33,7 @@ pub struct WindowRow {
     /// Since when.
     pub since: Option<When>,
     /// What is in it, in words.
-    pub objects: String,
+    pub objects: Vec<String>,
     /// Commits.
     pub commits: Vec<CommitCell>,
     /// Commits that are not shown.
@@ -59,7 +59,7 @@ impl WindowRow {
             (rollup.resurrected, "would come back"),
             (rollup.unknown, "unknown"),
         ];
-        let objects = parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect::<Vec<_>>().join(", ");
+        let objects = parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
         Self {
             scope,
             name: shown(&name),
@@ -124,7 +124,7 @@ pub(in crate::http::page) fn cause(cause: &Cause, now: Timestamp) -> String {
         Cause::Behind { holds: None } => "The backup holds an earlier state of Git.".into(),
         Cause::CapturedDrift { owner, time } => {
             let owner = owner.as_ref().map(|o| format!(" by {}", cut(o, 80))).unwrap_or_default();
-            let time = time.map(|t| format!(", {}", super::super::text::relative(now, t))).unwrap_or_default();
+            let time = time.map(|t| format!(" ({})", super::super::text::relative(now, t))).unwrap_or_default();
             format!("The backup captured an edit{owner}{time} that Git never declared.")
         }
         Cause::Mixed => "The backup holds an older state of Git and edits that Git never declared.".into(),
@@ -300,7 +300,7 @@ pub struct BackupRow {
     /// When it expires.
     pub expires: When,
     /// What is in it and how much of that counts.
-    pub objects: String,
+    pub objects: Vec<String>,
     /// Why.
     pub why: String,
 }
@@ -317,7 +317,7 @@ impl BackupRow {
             chip: if backup.state.usable() && backup.unread.is_some() { Chip::unknown("content unread") } else { Chip::backup(backup.state) },
             start: When::new(now, backup.start, "not started"),
             expires: When::new(now, backup.expires, "never"),
-            objects: objects.into_iter().flatten().collect::<Vec<_>>().join(", "),
+            objects: objects.into_iter().flatten().collect(),
             why: format!("{}{unread}", cut(&backup.why, 300)),
         }
     }
