@@ -12,6 +12,7 @@ mod tests;
 
 use std::time::Duration;
 
+pub use duration::parse as parse_duration;
 use jiff::{
     Timestamp,
     tz::{TimeZone, TimeZoneDatabase},
@@ -135,6 +136,9 @@ impl Cron {
 fn location(name: &str) -> Result<TimeZone, CronError> {
     if matches!(name, "" | "UTC" | "Local") {
         return Ok(TimeZone::UTC);
+    }
+    if name.contains("..") || name.starts_with(['/', '\\']) {
+        return Err(CronError::new(format!("provided bad location {name}: time: invalid location name")));
     }
     let unknown = || CronError::new(format!("provided bad location {name}: unknown time zone {name}"));
     let zone = TimeZoneDatabase::bundled().get(name).map_err(|_| unknown())?;

@@ -18,6 +18,8 @@ enum Token {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob {
     alternatives: Vec<Vec<Token>>,
+    certain: bool,
+    overlap: bool,
 }
 
 /// Whether a text contains any character that makes it a pattern.
@@ -30,19 +32,26 @@ impl Glob {
     pub fn new(pattern: &str) -> Option<Self> {
         let chars: Vec<char> = pattern.chars().collect();
         let mut at = 0;
-        let alternatives = sequence(&chars, &mut at, false)?;
-        Some(Self { alternatives })
+        let mut plain = true;
+        let alternatives = sequence(&chars, &mut at, false, &mut plain)?;
+        let braces = chars.iter().filter(|c| **c == '{').count();
+        let whole = braces == 1 && pattern.starts_with('{') && pattern.ends_with('}');
+        Some(Self { alternatives, certain: braces == 0 || whole || plain, overlap: braces == 0 || whole })
     }
 
     /// Whether a text matches as a whole. Meant for names: not empty, ASCII.
-    pub fn matches(&self, text: &str) -> bool {
+    ///
+    /// `None`: it cannot be said. The real library goes wrong on braces that hold anything but plain text of one length or that stand
+    /// beside other wildcards, each time in its own way.
+    pub fn matches(&self, text: &str) -> Option<bool> {
         let text: Vec<char> = text.chars().collect();
-        self.alternatives.iter().any(|tokens| matches(tokens, &text))
+        self.certain.then(|| self.alternatives.iter().any(|tokens| matches(tokens, &text, self.overlap)))
     }
 }
 
-/// Parses up to the end, or inside braces up to `,` or `}`, into alternatives.
-fn sequence(chars: &[char], at: &mut usize, braced: bool) -> Option<Vec<Vec<Token>>> {
+/// Parses up to the end, or inside braces up to `,` or `}`, into alternatives. `plain` falls when braces hold more than plain text of one
+/// length.
+fn sequence(chars: &[char], at: &mut usize, braced: bool, plain: &mut bool) -> Option<Vec<Vec<Token>>> {
     let mut all = vec![Vec::new()];
     while let Some(&c) = chars.get(*at) {
         let token = match c {
@@ -61,7 +70,7 @@ fn sequence(chars: &[char], at: &mut usize, braced: bool) -> Option<Vec<Vec<Toke
                 let mut choices = Vec::new();
                 loop {
                     *at += 1;
-                    choices.extend(sequence(chars, at, true)?);
+                    choices.extend(sequence(chars, at, true, plain)?);
                     if choices.len() * all.len() > MAX_ALTERNATIVES {
                         return None;
                     }
@@ -70,6 +79,8 @@ fn sequence(chars: &[char], at: &mut usize, braced: bool) -> Option<Vec<Vec<Toke
                         break;
                     }
                 }
+                let width = choices.first().map_or(0, Vec::len);
+                *plain &= width > 0 && choices.iter().all(|c| c.len() == width && c.iter().all(|t| matches!(t, Token::Char(_))));
                 all = all.iter().flat_map(|head| choices.iter().map(|tail| [&head[..], tail].concat())).collect();
                 *at += 1;
                 continue;
@@ -111,9 +122,9 @@ fn fits(token: &Token, c: char) -> bool {
     }
 }
 
-fn matches(tokens: &[Token], text: &[char]) -> bool {
+fn matches(tokens: &[Token], text: &[char], overlap: bool) -> bool {
     // The original compiles `text*text` to "starts with and ends with", and lets the two overlap: `ab*ba` matches `aba`.
-    if let Some(star) = tokens.iter().position(|t| *t == Token::Any) {
+    if let Some(star) = tokens.iter().position(|t| overlap && *t == Token::Any) {
         let (head, tail) = (&tokens[..star], &tokens[star..]);
         let tail = &tail[tail.iter().take_while(|t| **t == Token::Any).count()..];
         let literal = |part: &[Token]| !part.is_empty() && part.iter().all(|t| matches!(t, Token::Char(_)));
@@ -151,12 +162,16 @@ mod tests {
         let mut lines = data.lines();
         let texts: Vec<&str> = lines.next().expect("texts").split('\t').skip(1).collect();
         let mut wrong = Vec::new();
-        let mut count = 0;
+        let (mut count, mut unsure) = (0, 0);
         for line in lines {
             let (pattern, expected) = line.split_once('\t').expect("two columns");
             let found = match Glob::new(pattern) {
                 None => "ERR".to_owned(),
-                Some(glob) => texts.iter().copied().filter(|t| glob.matches(t)).collect::<Vec<_>>().join(" "),
+                Some(glob) if glob.matches("a").is_none() => {
+                    unsure += 1;
+                    continue;
+                }
+                Some(glob) => texts.iter().copied().filter(|t| glob.matches(t) == Some(true)).collect::<Vec<_>>().join(" "),
             };
             if found != expected {
                 wrong.push(format!("{pattern}: expected {expected}, found {found}"));
@@ -164,7 +179,7 @@ mod tests {
             count += 1;
         }
         assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
-        assert!(count > 100);
+        assert!(count > 200 && unsure < 250, "{count} judged, {unsure} not");
     }
 
     #[test]
@@ -176,6 +191,6 @@ mod tests {
     #[test]
     fn matching_takes_no_exponential_time() {
         let glob = Glob::new(&"*a".repeat(60)).expect("compiled");
-        assert!(!glob.matches(&"a".repeat(59)) && glob.matches(&"a".repeat(253)));
+        assert_eq!((glob.matches(&"a".repeat(59)), glob.matches(&"a".repeat(253))), (Some(false), Some(true)));
     }
 }

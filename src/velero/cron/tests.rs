@@ -18,7 +18,7 @@ fn every_expression_activates_when_the_real_parser_says() {
     let mut wrong = Vec::new();
     let mut count = 0;
     for line in include_str!("../../../tests/data/velero/cron/robfig.tsv").lines() {
-        let columns: Vec<&str> = line.split('\t').collect();
+        let columns: Vec<&str> = line.splitn(3, '\t').collect();
         let [expression, start, expected] = columns[..] else { panic!("three columns: {line}") };
         let expression: String = serde_json::from_str(expression).expect("a quoted expression");
         let found = match Cron::parse(&expression) {
@@ -84,7 +84,7 @@ fn the_longest_gap_counts_the_calendar_and_the_clock() {
         ("0 1 * * 1-5", Some(72.0)),
         ("@weekly", Some(168.0)),
         ("@monthly", Some(31.0 * 24.0)),
-        ("0 0 31 * *", Some(62.0 * 24.0)),
+        ("0 0 31 * *", Some(61.0 * 24.0)),
         ("@yearly", Some(366.0 * 24.0)),
         ("0 0 29 2 *", Some(1461.0 * 24.0)),
         ("0 0 31 2 *", None),
@@ -134,7 +134,7 @@ fn any_field(min: u8, max: u8) -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn the_next_activation_is_later_matches_and_has_no_other_before_it(
