@@ -16,6 +16,10 @@ use super::{
 use crate::{
     git::{BuildError, RepoBuilder},
     object::yaml,
+    velero::{
+        Names,
+        archive::write::{WriteError, write_backup},
+    },
 };
 
 /// Why the world cannot be built.
@@ -24,6 +28,9 @@ pub enum DemoError {
     /// The repository.
     #[error(transparent)]
     Repository(#[from] BuildError),
+    /// A backup.
+    #[error(transparent)]
+    Backup(#[from] WriteError),
     /// A file.
     #[error("cannot write {path}: {source}")]
     Io {
@@ -234,8 +241,7 @@ impl World {
             "spec":{"includedNamespaces":["*"],"includeClusterResources":true,"storageLocation":"default","ttl":"720h0m0s"},
             "status":{"phase":"Completed","formatVersion":"1.1.0","version":1,"startTimestamp":seconds(start),"completionTimestamp":seconds(completed),
                 "expiration":seconds(expires),"progress":{"totalItems":count,"itemsBackedUp":count}}});
-        let folder = self.folder.join("backups").join(&name);
-        let _ = (&folder, &objects);
+        write_backup(&self.folder, &backup, &objects, &Names::builtin())?;
         self.cluster.put(backup);
         Ok(())
     }

@@ -305,8 +305,8 @@ impl Teller<'_, '_> {
                     same_as_live: self.case.live.known().map(|l| l.content.print() == copy.content.print()),
                 },
                 (None, Coverage::In) => Holds::Missing,
-                (None, Coverage::Out(why)) => Holds::Outside { why },
-                (None, Coverage::Unknown(why)) => Holds::Undecided { why },
+                (None, Coverage::Out(why)) => Holds::Outside { why: why.message },
+                (None, Coverage::Unknown(why)) => Holds::Undecided { why: why.message },
             },
         };
         let of = |b: &Backup| CopyEvidence {

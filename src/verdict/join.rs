@@ -131,7 +131,7 @@ impl<'a> Join<'a> {
         memo.begin(Engine::policy_print(&ignore));
         let kinds = Kinds::of(declared, live, backed_up);
         let cluster = ClusterSide::of(live, now, config.stale_after);
-        let backups = BackupSide::of(backed_up, now, config.stale_after);
+        let backups = BackupSide::of(backed_up, crate::velero::Names::of(&live.kinds), now, config.stale_after);
         let seen = |id: &ObjectId| live.objects.contains_key(id) || backups.holds(id);
         let live_mark = |id: &ObjectId| live.objects.get(id).and_then(|o| o.meta.mark.as_ref());
         let git = GitSide::of(declared, config, now, &kinds, memo, &seen, &live_mark);
@@ -156,7 +156,7 @@ impl<'a> Join<'a> {
 
     /// Labels of an object for Velero's selectors, read when they are asked for.
     pub(super) fn labels_of(&self, object: Option<&Object>) -> Labels {
-        object.map(|o| self.memo.labels(&o.content)).unwrap_or_default()
+        object.map(|o| self.memo.labels(&o.content))
     }
 
     fn case(&self, id: ObjectId) -> Case<'a> {
