@@ -1,6 +1,13 @@
 //! The local drift engine: desired against observed, on what Git sets, with an owner for every differing leaf. pure
 //!
 //! The interface is meant to outlive today's engine: a deeper one replaces the inside of [`compare()`], not its shape.
+//!
+//! What today's engine does not know, it keeps silent and counts, or leaves to the reader as drift:
+//! * the schema of custom resources: their lists have one writer as a whole and an order, what Git does not set inside them is not told
+//!   from a default, and quantities and durations are told by name and by form;
+//! * what other objects say: replicas are left to an autoscaler if the scale subresource's owner is a controller, whatever its range;
+//! * a value that admission rewrites stays under its writer's name, so it shows as `changed`;
+//! * the order of keyed lists, also of `env` and `initContainers`, where it can matter.
 
 pub mod compare;
 mod computed;

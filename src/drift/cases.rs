@@ -1,4 +1,4 @@
-//! The catalogue of causes as cases: data in `tests/data/drift/cases`, read and held here. pure but for the files of the tests
+//! The catalogue of causes as cases: data in `tests/data/drift/cases`, read and held here. I/O: reads tests/data/drift
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -67,7 +67,8 @@ fn every_case_of_the_catalogue_is_judged_as_written() {
     let (mut wrong, mut seen, mut rows) = (Vec::new(), 0, std::collections::BTreeSet::new());
     for file in fs::read_dir(&folder).expect("the folder of cases") {
         let path = file.expect("an entry").path();
-        let cases: Vec<Case> = serde_yaml::from_str(&fs::read_to_string(&path).expect("readable")).expect(&path.display().to_string());
+        let cases: Vec<Case> =
+            serde_yaml::from_str(&fs::read_to_string(&path).expect("readable")).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         for case in cases {
             seen += 1;
             rows.insert(case.row);

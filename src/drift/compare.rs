@@ -214,15 +214,12 @@ impl<'a> Walk<'a> {
     }
 
     fn set(&mut self, d: &'a [Value], o: &'a [Value]) {
-        let mut left: Vec<&Value> = o.iter().collect();
-        for (i, item) in d.iter().enumerate() {
-            match left.iter().position(|other| same(item, other)) {
-                Some(n) => drop(left.swap_remove(n)),
-                None => self.at_value(item, i, |walk| walk.missing(item)),
+        for (di, oi) in lists::as_set(d, o) {
+            match (di.and_then(|i| Some((i, d.get(i)?))), oi.and_then(|i| Some((i, o.get(i)?)))) {
+                (Some((i, item)), None) => self.at_value(item, i, |walk| walk.missing(item)),
+                (None, Some((i, item))) => self.at_value(item, i, |walk| walk.extra_leaf(item)),
+                _ => {}
             }
-        }
-        for (i, item) in o.iter().enumerate().filter(|(_, item)| left.iter().any(|l| std::ptr::eq(*l, *item))) {
-            self.at_value(item, i, |walk| walk.extra_leaf(item));
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
     ignore::{Applies, Token},
     lists::{self, Keys},
     owners::{Entry, Owners, Place, Writer},
-    rules::{Facts, RULES},
+    rules::{Facts, Ownership, RULES},
     values::{is_encrypted, key_text},
 };
 use crate::object::{FieldPath, Step, Text};
@@ -45,8 +45,12 @@ impl<'a> Walk<'a> {
             self.encrypted = true;
             return;
         }
+        let set = desired.filter(|_| !unset);
+        if self.rule(set, None) {
+            return;
+        }
         let found = Found::of(self, observed.is_some());
-        if self.rule(&found, desired.filter(|_| !unset)) || self.ignored(&found) {
+        if self.rule(set, Some(&found)) || self.ignored(&found) {
             return;
         }
         if self.path == ["spec", "replicas"] && found.scaled_by_controller {
@@ -58,8 +62,11 @@ impl<'a> Walk<'a> {
 
     /// A leaf that only the observed side has.
     pub(super) fn extra_leaf(&mut self, observed: &'a Value) {
+        if self.rule(None, None) {
+            return;
+        }
         let found = Found::of(self, true);
-        if self.rule(&found, None) || self.ignored(&found) {
+        if self.rule(None, Some(&found)) || self.ignored(&found) {
             return;
         }
         if let Some(depth) = self.whole_above() {
@@ -107,11 +114,11 @@ impl<'a> Walk<'a> {
         self.out.silenced.iter().fold(leaves, |n, s| n.saturating_add(s.leaves)) + u32::from(self.encrypted)
     }
 
-    fn rule(&mut self, found: &Found, desired: Option<&Value>) -> bool {
-        let managers: Vec<&str> = found.managers.iter().map(String::as_str).collect();
-        let facts =
-            Facts { gvk: self.policy.gvk, path: &self.path, desired, observed_root: self.root, by_person: found.by_person, managers: &managers };
-        let Some(rule) = RULES.iter().find(|r| r.covers(&facts)) else { return false };
+    /// Counts the leaf under the first rule that covers it. Rules that ask for no owner are asked before `found` is looked up.
+    fn rule(&mut self, desired: Option<&Value>, found: Option<&Found>) -> bool {
+        let facts = Facts { gvk: self.policy.gvk, path: &self.path, desired, observed_root: self.root };
+        let owner = found.map(|f| Ownership { by_person: f.by_person, managers: &f.managers });
+        let Some(rule) = RULES.iter().find(|r| r.asks_owner() == found.is_some() && r.covers(&facts, owner)) else { return false };
         self.count_silence(Cow::Borrowed(rule.name), Cow::Borrowed(rule.reason));
         true
     }

@@ -1,4 +1,4 @@
-//! Laws of the comparison, held over objects that are made up and over a corpus that is mutated leaf by leaf.
+//! Laws of the comparison, held over objects that are made up and over a corpus that is mutated leaf by leaf. I/O: reads tests/data/drift
 
 use std::{fs, path::Path};
 
@@ -18,7 +18,7 @@ fn corpus() -> Vec<(String, Value)> {
         .map(|entry| {
             let path = entry.expect("an entry").path();
             let name = path.file_stem().unwrap_or_default().display().to_string();
-            (name, serde_yaml::from_str(&fs::read_to_string(&path).expect("readable")).expect(&path.display().to_string()))
+            (name, serde_yaml::from_str(&fs::read_to_string(&path).expect("readable")).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
         })
         .collect();
     all.sort_by(|a, b| a.0.cmp(&b.0));
@@ -102,9 +102,7 @@ fn every_flipped_leaf_of_the_corpus_is_reported() {
             }
         }
     }
-    // Free-form members that Git leaves open as an empty mapping may be filled by others.
-    silent.retain(|s| !s.ends_with("/emptyDir"));
-    assert!(count > 350, "only {count} leaves");
+    assert!(count > 280, "only {count} leaves");
     assert!(silent.is_empty(), "{} of {count} flipped leaves are not reported:\n{}", silent.len(), silent.join("\n"));
 }
 
@@ -141,10 +139,11 @@ fn every_field_that_a_person_adds_to_the_corpus_is_reported() {
             let mut live = object.clone();
             live.pointer_mut(pointer).and_then(Value::as_object_mut).expect("a mapping").insert("byHand".into(), json!("x"));
             // The editor owns all that it may have touched; what Git sets is equal, so only the addition can show.
-            let fields: Map<String, Value> = ["metadata", "spec", "data", "rules", "webhooks", "subjects", "roleRef", "imagePullSecrets"]
-                .iter()
-                .map(|f| (format!("f:{f}"), json!({})))
-                .collect();
+            let fields: Map<String, Value> =
+                ["metadata", "spec", "data", "binaryData", "rules", "webhooks", "subjects", "roleRef", "imagePullSecrets"]
+                    .iter()
+                    .map(|f| (format!("f:{f}"), json!({})))
+                    .collect();
             let managers = json!([{"manager": "kubectl-edit", "operation": "Update", "fieldsV1": fields}]).to_string();
             let got = run(&object, &live, Some(&managers), &[], true);
             if got.leaves.is_empty() {
@@ -272,9 +271,10 @@ proptest! {
 
     #[test]
     fn the_order_of_keyed_lists_does_not_matter(a in workload(), b in workload()) {
-        let plain = run(&a, &b, None, &[], true);
-        prop_assert_eq!(&plain, &run(&a, &reversed(&b), None, &[], true));
-        prop_assert_eq!(&plain, &run(&reversed(&a), &b, None, &[], true));
+        let lines = |x: &Value, y: &Value| run(x, y, None, &[], true).leaves.iter().map(line).collect::<Vec<_>>();
+        let plain = lines(&a, &b);
+        prop_assert_eq!(&plain, &lines(&a, &reversed(&b)));
+        prop_assert_eq!(&plain, &lines(&reversed(&a), &b));
         prop_assert!(run(&a, &reversed(&a), None, &[], true).leaves.is_empty());
     }
 

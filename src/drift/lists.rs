@@ -72,13 +72,18 @@ pub fn has_unique_names(items: &[Value]) -> bool {
     !names.is_empty() && names.windows(2).all(|w| w[0] != w[1])
 }
 
+/// Pairs equal items wherever they are; what has no equal stands alone.
+pub fn as_set(desired: &[Value], observed: &[Value]) -> Pairs {
+    let canonical = |items: &[Value]| items.iter().map(canonical).collect::<Vec<_>>();
+    pair(&canonical(desired), &canonical(observed))
+}
+
 /// Pairs the items of a list whose order means nothing: equal ones first, what is left over by position.
 pub fn as_bag(desired: &[Value], observed: &[Value]) -> Pairs {
     if desired.len() == observed.len() && desired.iter().zip(observed).all(|(d, o)| same(d, o)) {
         return (0..desired.len()).map(|i| (Some(i), Some(i))).collect();
     }
-    let canonical = |items: &[Value]| items.iter().map(canonical).collect::<Vec<_>>();
-    let paired = pair(&canonical(desired), &canonical(observed));
+    let paired = as_set(desired, observed);
     let mut rest: VecDeque<usize> = paired.iter().filter(|(d, _)| d.is_none()).filter_map(|(_, o)| *o).collect();
     let mut pairs: Pairs = paired.into_iter().filter(|(d, _)| d.is_some()).map(|(d, o)| (d, o.or_else(|| rest.pop_front()))).collect();
     pairs.extend(rest.into_iter().map(|i| (None, Some(i))));

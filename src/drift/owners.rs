@@ -123,8 +123,8 @@ impl Entry {
         if deploys && self.subresource.is_empty() {
             return Writer::Deployer;
         }
-        let person = |p: &&str| name == *p || name.strip_prefix(*p).is_some_and(|rest| rest.starts_with('-'));
-        if PERSONS.iter().any(|p| person(&p)) { Writer::Person } else { Writer::Controller }
+        let person = |p: &str| name == p || name.strip_prefix(p).is_some_and(|rest| rest.starts_with('-'));
+        if PERSONS.iter().any(|p| person(p)) { Writer::Person } else { Writer::Controller }
     }
 
     fn owns(&self, path: &[Place<'_>]) -> bool {

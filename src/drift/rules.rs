@@ -42,7 +42,17 @@ enum When {
     OwnedBy(&'static [&'static str]),
 }
 
+/// Who owns the leaf at hand.
+#[derive(Clone, Copy, Debug)]
+pub struct Ownership<'a> {
+    /// Whether a person owns it.
+    pub by_person: bool,
+    /// Managers that own it.
+    pub managers: &'a [String],
+}
+
 /// What is known of the leaf at hand.
+#[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The kind.
     pub gvk: &'a Gvk,
@@ -52,10 +62,6 @@ pub struct Facts<'a> {
     pub desired: Option<&'a Value>,
     /// The observed object.
     pub observed_root: &'a Value,
-    /// Whether a person owns the observed leaf.
-    pub by_person: bool,
-    /// Managers that own the observed leaf.
-    pub managers: &'a [&'a str],
 }
 
 const WEBHOOKS: &[(&str, &str)] =
@@ -266,33 +272,38 @@ pub const RULES: &[Rule] = &[
 ];
 
 impl Rule {
-    /// Whether the rule covers this difference.
-    pub fn covers(&self, facts: &Facts<'_>) -> bool {
-        let kind = self.kinds.is_empty() || self.kinds.iter().any(|(group, kind)| facts.gvk.gk.is(group, kind));
-        kind && self.paths.iter().any(|p| below(p, facts.path)) && self.on_holds(facts) && self.when.holds(facts)
+    /// Whether the rule asks who owns the leaf. That costs the reading of managedFields, so the other rules are asked first.
+    pub fn asks_owner(&self) -> bool {
+        self.on == On::ExtraUnlessPerson || matches!(self.when, When::OwnedBy(_))
     }
 
-    fn on_holds(&self, facts: &Facts<'_>) -> bool {
+    /// Whether the rule covers this difference; `owner` must be there for rules that ask for it.
+    pub fn covers(&self, facts: &Facts<'_>, owner: Option<Ownership<'_>>) -> bool {
+        let kind = self.kinds.is_empty() || self.kinds.iter().any(|(group, kind)| facts.gvk.gk.is(group, kind));
+        kind && self.paths.iter().any(|p| below(p, facts.path)) && self.on_holds(facts, owner) && self.when.holds(facts, owner)
+    }
+
+    fn on_holds(&self, facts: &Facts<'_>, owner: Option<Ownership<'_>>) -> bool {
         match self.on {
             On::Any => true,
             On::Extra => facts.desired.is_none(),
-            On::ExtraUnlessPerson => facts.desired.is_none() && !facts.by_person,
+            On::ExtraUnlessPerson => facts.desired.is_none() && owner.is_some_and(|o| !o.by_person),
         }
     }
 }
 
 impl When {
-    fn holds(self, facts: &Facts<'_>) -> bool {
+    fn holds(self, facts: &Facts<'_>, owner: Option<Ownership<'_>>) -> bool {
         match self {
             Self::Always => true,
             Self::Aggregated => facts.observed_root.get("aggregationRule").is_some_and(|r| !r.is_null()),
             Self::NoBundleInGit => facts.desired.is_none_or(|d| !is_certificate(d)),
-            Self::OwnedBy(managers) => facts.managers.iter().any(|m| managers.contains(m)),
+            Self::OwnedBy(managers) => owner.is_some_and(|o| o.managers.iter().any(|m| managers.contains(&m.as_str()))),
         }
     }
 }
 
-/// Whether `path` is at or below a rule's path. Also held by paths that end above the rule: no, since such a leaf holds more than the rule.
+/// Whether `path` is at or below a rule's path. A leaf above it holds more than the rule speaks of, so it is not covered.
 fn below(rule: &[&str], path: &[&str]) -> bool {
     path.len() >= rule.len()
         && rule.iter().zip(path).all(|(r, p)| match r.strip_suffix('*') {

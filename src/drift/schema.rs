@@ -74,6 +74,9 @@ const BAGS: [(&str, &str); 17] = [
     ("core.v1.ServiceSpec", "loadBalancerSourceRanges"),
 ];
 
+/// Lists that the schema calls atomic although several writers append to them: a controller adds its own item to what Git sets.
+const APPENDED: [(&str, &str); 1] = [("core.v1.ServiceAccount", "imagePullSecrets")];
+
 impl Table {
     /// Reads the two files. They are compiled in and held by tests, so a line that does not parse is passed over.
     fn read(shapes: &'static str, defaults: &'static str) -> Self {
@@ -186,7 +189,11 @@ fn field(
         } else if let Some(e) = list.strip_prefix('~') {
             Node::List(ListKind::Set, Box::new(element(e)))
         } else {
-            let kind = if BAGS.contains(&(of, name)) { ListKind::Bag } else { ListKind::Atomic };
+            let kind = match (of, name) {
+                place if BAGS.contains(&place) => ListKind::Bag,
+                place if APPENDED.contains(&place) => ListKind::Keyed(std::sync::Arc::new([(Text::from("name"), None)])),
+                _ => ListKind::Atomic,
+            };
             Node::List(kind, Box::new(element(list.trim_start_matches('='))))
         }
     } else if let Some(map) = shape.strip_prefix('{') {
@@ -291,6 +298,7 @@ mod tests {
         assert_eq!(TABLE.types.iter().flat_map(|t| &t.fields).map(|f| f.defaults.len()).sum::<usize>(), wanted);
         let bags = TABLE.types.iter().flat_map(|t| &t.fields).filter(|f| matches!(f.node, Node::List(ListKind::Bag, _))).count();
         assert_eq!(bags, BAGS.len());
+        assert_eq!(S.list_kind(&Gvk::parse("v1", "ServiceAccount"), &["imagePullSecrets"]), ListKind::Keyed([("name".into(), None)].into()));
     }
 
     #[test]

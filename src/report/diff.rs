@@ -3,14 +3,12 @@
 use serde_json::{Map, Value};
 use similar::TextDiff;
 
-use super::text::clean;
+use super::text::{HIDDEN, clean};
 use crate::object::redact::MARK;
 
 /// Texts longer than this are not compared line by line: the result would help nobody and the time grows with the square.
 const LONGEST: usize = 512 * 1024;
 
-/// What stands in for a hidden value.
-const HIDDEN: &str = "(value hidden)";
 /// What stands in for a hidden value on the right that is not the one on the left.
 const HIDDEN_OTHER: &str = "(value hidden, differs)";
 

@@ -51,12 +51,15 @@ pub struct Group {
     pub title: &'static str,
     /// What that means, in a sentence.
     pub meaning: &'static str,
+    /// How many objects or windows it is about; a row may stand for several.
+    pub count: u64,
     /// The findings, the oldest first.
     pub rows: Vec<Row>,
 }
 
-/// All groups that have something to show.
-pub fn of(report: &Report) -> Vec<Group> {
+/// All groups that have something to show. Without `all`, windows of layers are left to those of apps, and objects that could not be
+/// judged for one and the same reason are one row.
+pub fn of(report: &Report, all: bool) -> Vec<Group> {
     let objects = |wanted: &dyn Fn(&ObjectReport) -> bool, row: &dyn Fn(&ObjectReport) -> Row| {
         let mut found: Vec<&ObjectReport> = report.objects.iter().filter(|o| wanted(o)).collect();
         found.sort_by(|a, b| age(a).cmp(&age(b)).then_with(|| a.id.cmp(&b.id)));
@@ -64,15 +67,17 @@ pub fn of(report: &Report) -> Vec<Group> {
     };
     let recovery = |r: Recovery| objects(&|o| o.recovery == r, &|o| object_row(report, o));
     let groups = [
-        (Cause::Windows, "WINDOWS", "Git declares content that no usable backup holds.", windows(report)),
+        (Cause::Windows, "WINDOWS", "Git declares content that no usable backup holds.", windows(report, all)),
         (Cause::Lost, "LOST", "If the cluster is lost now, nobody has these.", recovery(Recovery::Lost)),
         (Cause::BackupStale, "STALE BACKUP", "Only a backup has these, and they have changed since it started.", recovery(Recovery::BackupStale)),
         (Cause::Split, "SPLIT", "Git and the backup disagree: a restore brings back another state than Git declares.", recovery(Recovery::Split)),
         (Cause::Drift, "DRIFT", "Git and the cluster disagree.", objects(&|o| o.drift.is_drift(), &|o| drift_row(report, o))),
         (Cause::Resurrected, "RESURRECTED", "Deleted since the backup: a restore brings these back.", recovery(Recovery::Resurrected)),
-        (Cause::Unknown, "UNKNOWN", "These could not be judged.", objects(&ObjectReport::is_unknown, &|o| unknown_row(report, o))),
+        (Cause::Unknown, "UNKNOWN", "These could not be judged.", fold(objects(&ObjectReport::is_unknown, &|o| unknown_row(report, o)), all)),
     ];
-    let groups = groups.into_iter().map(|(cause, title, meaning, rows)| Group { cause, title, meaning, rows });
+    let unknown = report.objects.iter().filter(|o| o.is_unknown()).count();
+    let count = |cause: Cause, rows: &[Row]| if cause == Cause::Unknown { unknown } else { rows.len() } as u64;
+    let groups = groups.into_iter().map(|(cause, title, meaning, rows)| Group { cause, title, meaning, count: count(cause, &rows), rows });
     groups.filter(|g| !g.rows.is_empty()).collect()
 }
 
@@ -90,8 +95,39 @@ pub fn open_for(report: &Report, start: Option<Start>) -> String {
     if rough || start.basis == Basis::Commit { format!("≤ {longest}") } else { longest }
 }
 
-fn windows(report: &Report) -> Vec<Row> {
-    let shown = |w: &&WindowRollup| w.state != WindowState::Closed || w.resurrected > 0;
+/// One row for what is unknown for the same reason.
+fn fold(rows: Vec<Row>, all: bool) -> Vec<Row> {
+    let mut folded: Vec<(Row, u64)> = Vec::new();
+    for row in rows {
+        match folded.iter_mut().find(|(first, _)| !all && first.why == row.why) {
+            Some((first, more)) => {
+                *more += 1;
+                for (cell, other) in [(&mut first.namespace, &row.namespace), (&mut first.app, &row.app)] {
+                    if cell != other {
+                        cell.clear();
+                    }
+                }
+            }
+            None => folded.push((row, 0)),
+        }
+    }
+    let name = |(row, more): (Row, u64)| match more {
+        0 => row,
+        more => Row { what: format!("{} and {} more", row.what, super::text::count(more)), since: String::new(), ..row },
+    };
+    folded.into_iter().map(name).collect()
+}
+
+/// The windows that are not closed. The cluster's own is in the headline.
+fn windows(report: &Report, all: bool) -> Vec<Row> {
+    let shown = |w: &&WindowRollup| {
+        let part = match w.of {
+            WindowScope::Cluster => false,
+            WindowScope::Layer(_) => all,
+            WindowScope::App(_) => true,
+        };
+        part && (w.state != WindowState::Closed || w.resurrected > 0)
+    };
     report
         .windows
         .iter()
@@ -211,8 +247,9 @@ pub fn headline(report: &Report) -> String {
         WindowState::None => "There is no usable backup at all.".into(),
         WindowState::Unknown => "Whether a window is open cannot be said.".into(),
         WindowState::Open => match cluster {
-            Some(w) if w.start.is_some() => format!("A window is open since {}.", open_for(report, w.start)),
-            _ => "A window is open.".into(),
+            Some(w) if w.start.is_some() => format!("A window is open since {}: {}.", open_for(report, w.start), window_text(report, w)),
+            Some(w) => format!("A window is open: {}.", window_text(report, w)),
+            None => "A window is open.".into(),
         },
     }
 }

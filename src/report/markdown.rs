@@ -3,7 +3,7 @@
 use super::{
     groups::{self, Cause},
     model::Report,
-    text::{clean, counted},
+    text::{clean, count},
 };
 
 /// Rows of one group at most, unless everything is asked for: forges cut long comments.
@@ -11,13 +11,13 @@ const MOST: usize = 50;
 
 /// The report as Markdown. Nothing in it is taken for markup that was not written here.
 pub fn render(report: &Report, all: bool) -> String {
-    let groups = groups::of(report);
+    let groups = groups::of(report, all);
     let mut out = format!("# snapgap\n\n**{}**\n", escape(&groups::headline(report)));
     if groups.is_empty() {
         out.push_str("\nNothing to act on.\n");
     }
     for group in &groups {
-        out.push_str(&format!("\n## {} ({})\n\n{}\n\n", title(group.title), group.rows.len(), group.meaning));
+        out.push_str(&format!("\n## {} ({})\n\n{}\n\n", title(group.title), count(group.count), group.meaning));
         let windows = group.cause == Cause::Windows;
         let names = if windows { ["Scope", "State", "Open for", "What"] } else { ["Object", "App", "Since", "Why and what to do"] };
         out.push_str(&format!("| {} |\n|---|---|---|---|\n", names.join(" | ")));
@@ -44,8 +44,7 @@ pub fn render(report: &Report, all: bool) -> String {
     if !report.suppressed.is_empty() {
         out.push_str("\n\n<details><summary>Left out by rules</summary>\n\n| Rule | Fields | Objects | Why |\n|---|---|---|---|\n");
         for s in &report.suppressed {
-            let counts = (counted(s.fields, "field"), counted(s.objects, "object"));
-            out.push_str(&format!("| {} | {} | {} | {} |\n", escape(&s.rule), counts.0, counts.1, escape(&s.reason)));
+            out.push_str(&format!("| {} | {} | {} | {} |\n", escape(&s.rule), count(s.fields), count(s.objects), escape(&s.reason)));
         }
         out.push_str("\n</details>\n");
     }

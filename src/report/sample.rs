@@ -1,4 +1,4 @@
-//! Reports made by hand, for the tests of everything that renders one.
+//! Reports made by hand, for the tests of everything that renders one. pure
 
 use std::collections::BTreeMap;
 

@@ -3,7 +3,7 @@
 use super::{
     groups::{self, Cause, Group, Row},
     model::Report,
-    text::{clean, counted, shorten},
+    text::{clean, count, shorten},
 };
 
 /// How the table is to look.
@@ -25,45 +25,61 @@ impl Default for Options {
     }
 }
 
-/// Rows of a group that are shown even if a screen is full.
-const LEAST: usize = 2;
-
 const RED: &str = "31;1";
 const YELLOW: &str = "33;1";
 const GREEN: &str = "32;1";
 const DIM: &str = "2";
 
+/// Lines of one row's text at most, unless everything is asked for.
+const TEXT_LINES: usize = 2;
+
 /// The report as lines for a terminal.
 pub fn render(report: &Report, options: &Options) -> String {
     let width = options.width.max(40);
-    let groups = groups::of(report);
+    let groups = groups::of(report, options.all);
+    let mut headline = groups::headline(report);
+    if groups.is_empty() {
+        headline.push_str(" Nothing to act on.");
+    }
+    let headline = wrap(&headline, width, 2);
     let mut foot = vec![groups::counts(report)];
     foot.extend(groups::blind(report, options.all).into_iter().map(|b| format!("Blind: {b}")));
     foot.extend(report.notes.iter().map(|n| format!("Note: {}", n.message)));
     foot.push(groups::as_of(report));
-    let foot: Vec<String> = foot.iter().flat_map(|line| wrap(line, width)).collect();
-    // A headline, and for each group a heading, column names and an empty line.
-    let fixed = 2 + foot.len() + groups.len() * 3;
-    let shares = shares(&groups, if options.all { usize::MAX } else { options.height.saturating_sub(fixed) });
+    let foot: Vec<String> = foot.iter().flat_map(|line| wrap(line, width, 2)).collect();
+
+    let widths = widths(&groups, options.all, width);
+    // Each group has a heading and an empty line after it; the columns are named once.
+    let named = groups.iter().position(|g| g.cause != Cause::Windows);
+    let fixed = headline.len() + 1 + foot.len() + groups.len() * 2 + usize::from(named.is_some());
+    let lines = if options.all { usize::MAX } else { options.height.saturating_sub(fixed) };
+    let lay_all = |text_lines: usize| -> Vec<Vec<Laid>> {
+        let columns = |g: &Group| (g.cause != Cause::Windows).then_some(widths);
+        groups.iter().map(|g| g.rows.iter().map(|r| lay(r, columns(g), text_lines, width)).collect()).collect()
+    };
+    let mut laid = lay_all(if options.all { usize::MAX } else { TEXT_LINES });
+    if laid.iter().flatten().map(Laid::len).sum::<usize>() > lines {
+        laid = lay_all(1);
+    }
+    let shares = shares(&laid, lines);
 
     let mut out = String::new();
     let paint = |code: &str, text: &str| if options.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() };
-    let quiet = groups.is_empty();
-    let mut headline = groups::headline(report);
-    if quiet {
-        headline.push_str(" Nothing to act on.");
-    }
-    let tone = if quiet { GREEN } else { RED };
-    for line in wrap(&headline, width) {
-        out.push_str(&paint(tone, &line));
+    for line in &headline {
+        out.push_str(&paint(if groups.is_empty() { GREEN } else { RED }, line));
         out.push('\n');
     }
     out.push('\n');
-    for (group, share) in groups.iter().zip(shares) {
-        let heading = format!("{} ({})  ", group.title, group.rows.len());
+    for (n, (group, rows)) in groups.iter().zip(&laid).enumerate() {
+        let heading = format!("{} ({})  ", group.title, count(group.count));
         let meaning = shorten(group.meaning, width.saturating_sub(heading.len()));
         out.push_str(&format!("{}{}\n", paint(if urgent(group.cause) { RED } else { YELLOW }, &heading), paint(DIM, &meaning)));
-        rows(&mut out, group, share, options, width);
+        if named == Some(n) {
+            let names = ["OBJECT", "NAMESPACE", "APP", "SINCE"].map(str::to_owned);
+            out.push_str(&paint(DIM, &shorten(&format!("{}WHY AND WHAT TO DO", columns(&names, widths)), width)));
+            out.push('\n');
+        }
+        rows_of(&mut out, rows, shares[n]);
         out.push('\n');
     }
     for line in foot {
@@ -77,85 +93,129 @@ fn urgent(cause: Cause) -> bool {
     matches!(cause, Cause::Windows | Cause::Lost | Cause::BackupStale)
 }
 
-/// How many lines each group gets: all get a few, the rest goes to the worst ones first.
-fn shares(groups: &[Group], lines: usize) -> Vec<usize> {
-    let wanted = |g: &Group| g.rows.iter().map(|r| 1 + r.details.len()).sum::<usize>();
-    let mut shares: Vec<usize> = groups.iter().map(|g| wanted(g).min(LEAST)).collect();
-    let mut left = lines.saturating_sub(shares.iter().sum());
-    for (share, group) in shares.iter_mut().zip(groups) {
-        let more = (wanted(group) - *share).min(left);
+/// One row as lines.
+struct Laid {
+    /// The row itself.
+    head: Vec<String>,
+    /// Details, which may be left out one by one.
+    details: Vec<String>,
+}
+
+impl Laid {
+    fn len(&self) -> usize {
+        self.head.len() + self.details.len()
+    }
+}
+
+/// How many lines each group gets: the worst first get enough for a row and for the count of the rest, then the worst first get more. A
+/// group that gets none is still there with its heading and its count.
+fn shares(laid: &[Vec<Laid>], lines: usize) -> Vec<usize> {
+    let wanted = |rows: &[Laid]| rows.iter().map(Laid::len).sum::<usize>();
+    let mut left = lines;
+    let mut shares = Vec::with_capacity(laid.len());
+    for rows in laid {
+        let least = wanted(rows).min(rows.first().map_or(0, |r| r.head.len()) + 1);
+        let share = if least <= left { least } else { 0 };
+        left -= share;
+        shares.push(share);
+    }
+    for (share, rows) in shares.iter_mut().zip(laid).filter(|(share, _)| **share > 0) {
+        let more = (wanted(rows) - *share).min(left);
         *share += more;
         left -= more;
     }
     shares
 }
 
-fn rows(out: &mut String, group: &Group, share: usize, options: &Options, width: usize) {
-    let names = match group.cause {
-        Cause::Windows => ["SCOPE", "", "STATE", "OPEN FOR", "WHAT"],
-        _ => ["OBJECT", "NAMESPACE", "APP", "SINCE", "WHY AND WHAT TO DO"],
-    };
-    let needed: usize = group.rows.iter().map(|r| 1 + r.details.len()).sum();
-    // The line that counts what is left out takes a line itself.
-    let mut lines = if needed > share { share.saturating_sub(1).max(1) } else { share };
-    let mut shown: Vec<(&Row, usize)> = Vec::new();
-    for row in &group.rows {
-        if lines == 0 {
-            break;
-        }
-        lines -= 1;
-        let details = row.details.len().min(lines);
-        lines -= details;
-        shown.push((row, details));
-    }
-    let cells = |row: &Row| [&row.what, &row.namespace, &row.app, &row.since].map(|c| clean(c).into_owned());
-    // The first columns may take two thirds of the line; names longer than their part are cut, unless everything is asked for.
-    let cap = if options.all { usize::MAX } else { width / 3 };
-    let mut widths: [usize; 4] = [0; 4];
-    for (n, name) in names.iter().take(4).enumerate() {
-        let longest = shown.iter().map(|(r, _)| cells(r)[n].chars().count()).max().unwrap_or(0);
+/// The widths of the four columns before the text, over all groups of objects. A column that is empty everywhere takes no room.
+fn widths(groups: &[Group], all: bool, width: usize) -> [usize; 4] {
+    let rows = || groups.iter().filter(|g| g.cause != Cause::Windows).flat_map(|g| &g.rows);
+    let mut widths = [0; 4];
+    for (n, name) in ["OBJECT", "NAMESPACE", "APP", "SINCE"].iter().enumerate() {
+        let longest = rows().map(|r| cells(r)[n].chars().count()).max().unwrap_or(0);
+        // Long names may not squeeze out the text that says what to do.
+        let cap = if all { usize::MAX } else { [width / 4, width / 6, width / 8, 14][n] };
         widths[n] = if longest == 0 { 0 } else { longest.max(name.len()).min(cap) };
     }
-    let line = |cells: [&str; 4], last: &str| {
-        let mut text = String::from(" ");
-        for (cell, w) in cells.iter().zip(widths).filter(|(_, w)| *w > 0) {
-            let cell = shorten(cell, w);
-            text.push_str(&format!(" {cell}{} ", " ".repeat(w - cell.chars().count())));
+    widths
+}
+
+fn cells(row: &Row) -> [String; 4] {
+    [&row.what, &row.namespace, &row.app, &row.since].map(|c| clean(c).into_owned())
+}
+
+fn columns(cells: &[String; 4], widths: [usize; 4]) -> String {
+    let mut text = String::from("  ");
+    for (cell, w) in cells.iter().zip(widths).filter(|(_, w)| *w > 0) {
+        let cell = shorten(cell, w);
+        text.push_str(&cell);
+        text.push_str(&" ".repeat(w - cell.chars().count() + 2));
+    }
+    text
+}
+
+/// Lays out one row. A window has no columns: it is one sentence.
+fn lay(row: &Row, widths: Option<[usize; 4]>, text_lines: usize, width: usize) -> Laid {
+    let (lead, text) = match widths {
+        Some(widths) => (columns(&cells(row), widths), row.why.clone()),
+        None => {
+            let since = if row.since.is_empty() { String::new() } else { format!(" for {}", row.since) };
+            (format!("  {}  ", clean(&row.what)), format!("{}{since}: {}", row.app, row.why))
         }
-        text.push(' ');
-        let room = if options.all { usize::MAX } else { width.saturating_sub(text.chars().count()).max(10) };
-        text.push_str(&shorten(last, room));
-        text.trim_end().to_owned() + "\n"
     };
-    out.push_str(&line([names[0], names[1], names[2], names[3]], names[4]));
-    for (row, details) in &shown {
-        let [what, namespace, app, since] = cells(row);
-        out.push_str(&line([&what, &namespace, &app, &since], &row.why));
-        for detail in row.details.iter().take(*details) {
-            out.push_str(&format!("      {}\n", shorten(detail, if options.all { usize::MAX } else { width - 6 })));
+    // Where the columns leave the text too little room, it goes below them.
+    let below = lead.chars().count() > width / 2;
+    let indent = if below { 6 } else { lead.chars().count() };
+    let room = width.saturating_sub(indent);
+    let mut lines = if text.is_empty() { Vec::new() } else { wrap(&text, room, 0) };
+    if lines.len() > text_lines {
+        let rest = lines.split_off(text_lines - 1).join(" ");
+        lines.push(shorten(&rest, room));
+    }
+    let mut lines = lines.into_iter();
+    let first = if below { String::new() } else { lines.next().unwrap_or_default() };
+    let mut head = vec![format!("{lead}{first}").trim_end().to_owned()];
+    head.extend(lines.map(|line| format!("{}{line}", " ".repeat(indent))));
+    let detail = |d: &String| format!("      {}", shorten(d, if text_lines == usize::MAX { usize::MAX } else { width - 6 }));
+    Laid { head, details: row.details.iter().map(detail).collect() }
+}
+
+/// Writes as many rows as fit, and counts the rest.
+fn rows_of(out: &mut String, rows: &[Laid], share: usize) {
+    let needed: usize = rows.iter().map(Laid::len).sum();
+    // The line that counts what is left out takes a line itself.
+    let mut left = if needed > share { share.saturating_sub(1) } else { share };
+    let (mut shown, mut cut) = (0, false);
+    for row in rows {
+        if row.head.len() > left {
+            break;
+        }
+        left -= row.head.len();
+        let details = row.details.len().min(left);
+        left -= details;
+        cut |= details < row.details.len();
+        shown += 1;
+        for line in row.head.iter().chain(row.details.iter().take(details)) {
+            out.push_str(line);
+            out.push('\n');
         }
     }
-    let hidden = group.rows.len() - shown.len();
-    if hidden > 0 {
-        out.push_str(&format!(
-            "  … and {} (--all shows them)\n",
-            counted(hidden as u64, "more row").replace("more rows", "more").replace("more row", "more")
-        ));
-    } else if shown.iter().any(|(row, details)| row.details.len() > *details) {
-        out.push_str("  … and more fields (--all shows them)\n");
+    if share > 0 && (shown < rows.len() || cut) {
+        let more = rows.len() - shown;
+        let what = if more > 0 { format!("{} more", count(more as u64)) } else { "more fields".to_owned() };
+        out.push_str(&format!("  … and {what} (--all shows them)\n"));
     }
 }
 
-/// Breaks a cleaned text at blanks into lines of at most `width` characters, continued under an indent.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+/// Breaks a cleaned text at blanks into lines of at most `width` characters, all but the first with an indent. Only a single word that is
+/// longer than a line stands out.
+fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
     let (mut lines, mut current) = (Vec::new(), String::new());
     for word in clean(text).split(' ') {
         let room = current.chars().count() + 1 + word.chars().count();
-        if !current.is_empty() && room > width {
-            lines.push(std::mem::take(&mut current));
-            current.push(' ');
-        }
-        if !current.is_empty() {
+        if !current.trim_start().is_empty() && room > width {
+            lines.push(std::mem::replace(&mut current, " ".repeat(indent)));
+        } else if !current.trim_start().is_empty() {
             current.push(' ');
         }
         current.push_str(word);
@@ -183,13 +243,13 @@ mod tests {
 
     #[test]
     fn a_crowd_of_findings_stays_within_a_screen_and_within_its_width() {
-        for (width, height) in [(80, 40), (120, 40), (200, 60)] {
+        for (width, height) in [(80, 40), (120, 40), (200, 60), (60, 40)] {
             let text = render(&sample::crowded(40), &Options { width, height, all: false, color: false });
             assert!(text.lines().count() <= height, "{} lines of {height}\n{text}", text.lines().count());
             for line in text.lines() {
                 assert!(line.chars().count() <= width, "{} > {width}: {line}", line.chars().count());
             }
-            for title in ["WINDOWS", "LOST (41)", "STALE BACKUP", "SPLIT (82)", "DRIFT", "RESURRECTED", "UNKNOWN"] {
+            for title in ["WINDOWS", "LOST (41)", "UNKNOWN (82)", "STALE BACKUP", "SPLIT (82)", "DRIFT", "RESURRECTED"] {
                 assert!(text.contains(title), "{title} is not on the screen\n{text}");
             }
         }
@@ -210,8 +270,9 @@ mod tests {
 
     #[test]
     fn long_lines_break_at_blanks() {
-        assert_eq!(wrap("one two three four", 9), ["one two", "  three", "  four"]);
-        assert_eq!(wrap("", 9), [""]);
-        assert_eq!(wrap("unbreakable", 5), ["unbreakable"]);
+        assert_eq!(wrap("one two three four", 9, 2), ["one two", "  three", "  four"]);
+        assert_eq!(wrap("one two three four", 9, 0), ["one two", "three", "four"]);
+        assert_eq!(wrap("", 9, 2), [""]);
+        assert_eq!(wrap("unbreakable", 5, 2), ["unbreakable"]);
     }
 }

@@ -3,6 +3,9 @@
 use std::{borrow::Cow, fmt::Write as _};
 
 use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::object::redact::MARK;
 
 /// A span in the two largest units that matter: `45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`.
 pub fn span(seconds: u64) -> String {
@@ -66,6 +69,25 @@ pub fn shorten(text: &str, width: usize) -> String {
     cut
 }
 
+/// What stands in for a hidden value.
+pub const HIDDEN: &str = "(value hidden)";
+
+/// A value as the report holds it: JSON text, hashes of hidden values replaced by [`HIDDEN`] at any depth.
+pub fn value(value: &Value) -> String {
+    fn mask(value: &Value) -> Value {
+        match value {
+            Value::String(text) if text.starts_with(MARK) => HIDDEN.into(),
+            Value::Array(items) => items.iter().map(mask).collect(),
+            Value::Object(members) => Value::Object(members.iter().map(|(k, v)| (k.clone(), mask(v))).collect()),
+            plain => plain.clone(),
+        }
+    }
+    match value {
+        Value::String(text) if text.starts_with(MARK) => HIDDEN.to_owned(),
+        value => mask(value).to_string(),
+    }
+}
+
 /// A number with its thousands apart: `12,345`.
 pub fn count(n: u64) -> String {
     let digits = n.to_string();
@@ -120,6 +142,17 @@ mod tests {
             ("\u{9b}31m", "\\u{9b}31m"),
         ] {
             assert_eq!(clean(text), shown);
+        }
+    }
+
+    #[test]
+    fn a_hash_of_a_hidden_value_is_not_shown() {
+        for (given, shown) in [
+            (serde_json::json!("hidden:00ff"), HIDDEN),
+            (serde_json::json!({"k": ["hidden:00ff", 1]}), r#"{"k":["(value hidden)",1]}"#),
+            (serde_json::json!("plain"), "\"plain\""),
+        ] {
+            assert_eq!(value(&given), shown);
         }
     }
 
