@@ -200,7 +200,7 @@ fn backups() -> Vec<BackupReport> {
         expires: Some(if state == BackupState::Expired { ago(60) } else { ahead(30 * 1440 - minutes) }),
         objects,
         unread: None,
-        speaks_for: objects.map_or(0, |n| n / 20),
+        speaks_for: if state.usable() { objects.map_or(0, |n| n / 20) } else { 0 },
     };
     let mut weekly =
         one("weekly-20261122030000", Some("weekly"), BackupState::Restorable, "Completed", 2112, None, "Completed, and its location is available.");
