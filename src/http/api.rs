@@ -1,4 +1,4 @@
-//! `/api/v1`: the report and its parts as JSON. pure
+//! `/api/v1`: the report and its parts as JSON. I/O: blocking threads.
 //!
 //! Answers are made on blocking threads: a report of many objects takes milliseconds to write.
 

@@ -1,4 +1,4 @@
-//! The two requests that cause work: a poll of Git, and a reload. pure
+//! The two requests that cause work: a poll of Git, and a reload. I/O: tokio channels, the monotonic clock.
 
 use std::{sync::Mutex, sync::PoisonError, time::Duration, time::Instant};
 

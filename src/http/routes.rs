@@ -1,4 +1,4 @@
-//! All routes, with the names under which they are counted. pure
+//! All routes, with the names under which they are counted. I/O: none of its own; it hands requests on.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What the listener is given: the newest report, the ways to ask for work, and the boards. pure
+//! What the listener is given: the newest report, the ways to ask for work, and the boards. I/O: tokio channels.
 
 use std::{fmt, sync::Arc};
 

@@ -1,4 +1,5 @@
 //! The real listener over TCP: routes, token, TLS, headers, limits, poll, reload, hostile names, stop.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{
     io::{Read as _, Write as _},

@@ -1,4 +1,5 @@
 //! The exposition held against Prometheus' own linter.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{io::Write as _, path::PathBuf, process::Stdio, sync::Arc};
 
