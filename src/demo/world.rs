@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     git::{BuildError, RepoBuilder},
-    object::yaml,
+    object::{GroupKind, yaml},
     velero::{
         Names,
         archive::write::{WriteError, write_backup},
@@ -241,7 +241,9 @@ impl World {
             "spec":{"includedNamespaces":["*"],"includeClusterResources":true,"storageLocation":"default","ttl":"720h0m0s"},
             "status":{"phase":"Completed","formatVersion":"1.1.0","version":1,"startTimestamp":seconds(start),"completionTimestamp":seconds(completed),
                 "expiration":seconds(expires),"progress":{"totalItems":count,"itemsBackedUp":count}}});
-        write_backup(&self.folder, &backup, &objects, &Names::builtin())?;
+        let velero = [("Backup", "backups"), ("Schedule", "schedules"), ("BackupStorageLocation", "backupstoragelocations")];
+        let names = velero.iter().fold(Names::builtin(), |names, (kind, plural)| names.with(GroupKind::new("velero.io", *kind), plural, true));
+        write_backup(&self.folder, &backup, &objects, &names)?;
         self.cluster.put(backup);
         Ok(())
     }
