@@ -86,13 +86,7 @@ impl Found {
         }
     }
 
-    fn take<R: Read>(
-        &mut self,
-        tarball: &mut Tarball<R>,
-        member: &Member,
-        limits: &ArchiveLimits,
-        redactor: &Redactor,
-    ) -> Result<(), Problem> {
+    fn take<R: Read>(&mut self, tarball: &mut Tarball<R>, member: &Member, limits: &ArchiveLimits, redactor: &Redactor) -> Result<(), Problem> {
         self.entries += 1;
         let path = &member.path;
         match (member.kind, place(path)) {

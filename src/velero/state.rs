@@ -110,10 +110,9 @@ fn running(phase: &str, backup: &custom::Backup, around: &Around<'_>) -> (Backup
     };
     let timeout = backup.item_operation_timeout.unwrap_or(ITEM_OPERATION_TIMEOUT);
     match backup.start.or(backup.head.created).map(|since| around.now.duration_since(since)) {
-        Some(age) if age > SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX) => (
-            BackupState::Stuck,
-            format!("{doing} for {}, longer than its timeout of {}", span(age.unsigned_abs()), span(timeout)),
-        ),
+        Some(age) if age > SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX) => {
+            (BackupState::Stuck, format!("{doing} for {}, longer than its timeout of {}", span(age.unsigned_abs()), span(timeout)))
+        }
         _ => (BackupState::Pending, format!("{doing}, so it cannot be restored yet")),
     }
 }

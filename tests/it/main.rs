@@ -6,4 +6,7 @@
 mod cluster_faults;
 mod cluster_read;
 mod cluster_watch;
+mod cluster_wire;
+mod render_plan;
 mod support;
+mod yaml;
