@@ -155,7 +155,8 @@ fn auth_words(error: &kube::client::AuthError) -> String {
     use kube::client::AuthError as E;
     match error {
         E::AuthExecStart(e) => format!("the kubeconfig's exec plugin does not start: {e}"),
-        E::AuthExecRun { cmd, out } => format!("the kubeconfig's exec plugin {cmd} failed with {}; run it by hand to see why", out.status),
+        // Neither the command line, which comes with its environment, nor the output is told.
+        E::AuthExecRun { out, .. } => format!("the kubeconfig's exec plugin failed with {}; run it by hand to see why", out.status),
         E::AuthExecParse(_) | E::ExecPluginFailed => "the kubeconfig's exec plugin did not print credentials".into(),
         E::ReadTokenFile(e, path) => format!("cannot read the token file {}: {e}", path.display()),
         _ => "the kubeconfig's credentials cannot be used".into(),

@@ -255,6 +255,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_exec_plugin_that_fails_is_told_without_its_output_and_environment() {
+        let exec = "{apiVersion: client.authentication.k8s.io/v1, command: sh, args: ['-c', 'echo canary; exit 3'], interactiveMode: Never, \
+                    env: [{name: TOKEN, value: canary}]}";
+        let text = TWO.replace("{token: canary}", &format!("{{exec: {exec}}}"));
+        let error = connect(&text, None).await.expect_err("refused");
+        assert!(error.contains("exec plugin failed with exit status: 3") && !error.contains("canary"), "{error}");
+    }
+
+    #[tokio::test]
     async fn a_connection_shows_no_credentials() {
         let made = connect(TWO, None).await.expect("prepared");
         let shown = format!("{made:?}");

@@ -11,6 +11,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -18,7 +19,9 @@ use thiserror::Error;
 
 use super::intake::{same_to_the_eye, whole};
 use crate::{
-    object::{GroupKind, Gvk, ObjectId, Redactor, Text, admit, builtin::builtin},
+    config::ArchiveLimits,
+    object::{GroupKind, Gvk, Object, ObjectId, Redactor, Text, admit, builtin::builtin},
+    velero::archive,
     witness::{KindState, Listing, Live},
 };
 
@@ -31,14 +34,17 @@ pub struct DumpLimits {
     pub depth: usize,
     /// Bytes of one file.
     pub file_bytes: u64,
-    /// Bytes of all files.
+    /// Bytes of all files but archives.
     pub total_bytes: u64,
+    /// Bounds on a Velero archive.
+    pub archive: ArchiveLimits,
 }
 
 impl Default for DumpLimits {
-    /// 20,000 files, 32 levels, 256 MiB a file, 1 GiB in all.
+    /// 20,000 files, 32 levels, 256 MiB a file, 1 GiB in all; an archive of a million entries, 16 MiB an object, 2 GiB in all, 5 minutes.
     fn default() -> Self {
-        Self { files: 20_000, depth: 32, file_bytes: 256 << 20, total_bytes: 1 << 30 }
+        let archive = ArchiveLimits { entries: 1_000_000, object_bytes: 16 << 20, total_bytes: 2 << 30, time: Duration::from_secs(300) };
+        Self { files: 20_000, depth: 32, file_bytes: 256 << 20, total_bytes: 1 << 30, archive }
     }
 }
 
@@ -71,6 +77,14 @@ pub enum DumpError {
         /// What is wrong.
         why: String,
     },
+    /// A Velero archive cannot be read.
+    #[error("{}: {why}", path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// A document is no Kubernetes object.
     #[error("{}: line {line}: not a Kubernetes object: {why}", path.display())]
     NotAnObject {
@@ -92,7 +106,7 @@ pub enum DumpError {
         second: PathBuf,
     },
     /// Nothing in it.
-    #[error("the dump {} holds no Kubernetes objects; it should be a .yaml, .yml or .json file, or a folder of such files", .0.display())]
+    #[error("the dump {} holds no Kubernetes objects; it should be a .yaml, .yml or .json file, a Velero archive, or a folder of such files", .0.display())]
     Empty(PathBuf),
 }
 
@@ -103,6 +117,7 @@ impl DumpError {
             Self::Unreadable { .. } => "dump_unreadable",
             Self::TooLarge { .. } => "dump_too_large",
             Self::Syntax { .. } => "dump_syntax",
+            Self::Archive { .. } => "dump_archive",
             Self::NotAnObject { .. } => "dump_not_an_object",
             Self::Conflict { .. } => "dump_conflict",
             Self::Empty(_) => "dump_empty",
@@ -116,11 +131,18 @@ impl DumpError {
 /// When any part of it cannot be read or a bound is reached.
 pub fn read_dump(path: &Path, redactor: &Redactor, limits: &DumpLimits) -> Result<Live, DumpError> {
     let mut dump = Dump::default();
-    for file in files::files(path, limits)? {
-        for document in files::documents(&file)? {
-            dump.add(document, &file.path, redactor)?;
+    let mut left = limits.total_bytes;
+    for file in files::names(path, limits)? {
+        if files::is_archive(&file)? {
+            dump.add_archive(&file, redactor, &limits.archive)?;
+        } else {
+            let bytes = files::contents(&file, limits.file_bytes.min(left))?;
+            left -= bytes.len() as u64;
+            for document in files::documents(&file, &bytes)? {
+                dump.add(document, &file, redactor)?;
+            }
         }
-        dump.live.as_of = dump.live.as_of.max(file.modified);
+        dump.live.as_of = dump.live.as_of.max(files::modified(&file));
     }
     dump.finish(path)
 }
@@ -142,19 +164,41 @@ impl Dump {
             let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
             let all = whole(&Gvk::parse(text("apiVersion"), text("kind")), &value);
             let object = admit(value, redactor).map_err(|e| not(e.to_string()))?;
-            let id = object.id.clone();
-            self.seen(&object.gvk(), id.namespace.is_some());
-            match self.origin.entry(id.clone()) {
-                Entry::Occupied(first) if self.live.objects.get(&id).is_some_and(|o| !same_to_the_eye(o, &object)) => {
-                    return Err(DumpError::Conflict { id: Box::new(id), first: first.get().clone(), second: file.to_owned() });
-                }
-                Entry::Occupied(_) => {}
-                Entry::Vacant(place) => drop(place.insert(file.to_owned())),
-            }
             if let Some(all) = all {
-                self.live.controllers.insert(id.clone(), all);
+                self.live.controllers.insert(object.id.clone(), all);
             }
-            self.live.objects.insert(id, Arc::new(object));
+            self.hold(Arc::new(object), file)?;
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, object: Arc<Object>, file: &Path) -> Result<(), DumpError> {
+        let id = object.id.clone();
+        self.seen(&object.gvk(), id.namespace.is_some());
+        match self.origin.entry(id.clone()) {
+            Entry::Occupied(first) if self.live.objects.get(&id).is_some_and(|o| !same_to_the_eye(o, &object)) => {
+                return Err(DumpError::Conflict { id: Box::new(id), first: first.get().clone(), second: file.to_owned() });
+            }
+            Entry::Occupied(_) => {}
+            Entry::Vacant(place) => drop(place.insert(file.to_owned())),
+        }
+        self.live.objects.insert(id, object);
+        Ok(())
+    }
+
+    /// A Velero archive as a cluster. It holds no status, so nothing is kept whole; an entry that cannot be read fails it like any file.
+    fn add_archive(&mut self, file: &Path, redactor: &Redactor, limits: &ArchiveLimits) -> Result<(), DumpError> {
+        let failed = |why: String| DumpError::Archive { path: file.to_owned(), why };
+        let archive = archive::read(files::open(file)?, "the archive", limits, redactor).map_err(|e| failed(e.to_string()))?;
+        if let Some(odd) = archive.diagnostics.first() {
+            return Err(failed(format!("{}: {}", odd.file, odd.message)));
+        }
+        for object in archive.objects.into_values() {
+            let definition = object.id.gk.is("apiextensions.k8s.io", "CustomResourceDefinition");
+            if definition {
+                self.define(&object.content.value());
+            }
+            self.hold(object, file)?;
         }
         Ok(())
     }

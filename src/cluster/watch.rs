@@ -40,6 +40,9 @@ use crate::{
 /// After news about definitions, discovery is asked again after these pauses: servers publish a new kind a while after its definition.
 const SETTLING: [Duration; 4] = [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(8), Duration::from_secs(30)];
 
+/// A view that would show a new kind as not read yet waits for its first list, but no longer than this.
+const NEW_KIND: Duration = Duration::from_secs(3);
+
 /// How long to wait before a reader that ended unexpectedly is started again.
 const RESTART: Duration = Duration::from_secs(5);
 
@@ -276,8 +279,7 @@ fn period(shared: &Shared) -> Duration {
 /// Publishes views: soon after something visible changed, but not too often.
 async fn publish(shared: Arc<Shared>, views: watch::Sender<Arc<Live>>) {
     let limits = *shared.limits();
-    let begun = Instant::now();
-    let (mut published, mut last) = (false, Instant::now());
+    let (mut published, mut last, mut pending) = (false, Instant::now(), None::<Instant>);
     loop {
         tokio::select! {
             () = shared.news.notified() => {
@@ -288,7 +290,9 @@ async fn publish(shared: Arc<Shared>, views: watch::Sender<Arc<Live>>) {
         let view = {
             let mut state = shared.state();
             let now = Now::read();
-            if !published && state.pending() && begun.elapsed() < limits.first {
+            let patience = if published { NEW_KIND } else { limits.first };
+            pending = state.pending().then(|| pending.unwrap_or_else(Instant::now));
+            if pending.is_some_and(|since| since.elapsed() < patience) {
                 continue;
             }
             if published && !state.changed(now) { Err(state.as_of(now)) } else { Ok(state.view(now)) }

@@ -19,8 +19,8 @@ use super::{
     page::{PageEnd, read_page},
 };
 
-/// Pages are never asked for in smaller parts than this.
-const SMALLEST_PAGE: u32 = 10;
+/// Bytes of a discovery document. A server with thousands of kinds sends a few MiB.
+const DOCUMENT_BYTES: usize = 64 << 20;
 
 /// How often a list is started anew because its continuation expired.
 const RESTARTS: u32 = 3;
@@ -66,7 +66,7 @@ impl Wire {
         }
         self.within(async {
             let body = self.connection.client.request_stream(request).await.map_err(|e| CallError::of(&e))?;
-            let text = whole(Box::pin(body), self.limits.page_bytes).await?;
+            let text = whole(Box::pin(body), DOCUMENT_BYTES).await?;
             serde_json::from_slice(&text).map_err(|e| CallError::malformed(&e))
         })
         .await
@@ -106,7 +106,7 @@ impl Wire {
                     None => return Ok(end.resource_version),
                 },
                 // Nothing of a page that is too large was taken.
-                Err(CallError::TooLarge(_)) if limit > SMALLEST_PAGE => limit = (limit / 5).max(SMALLEST_PAGE),
+                Err(CallError::TooLarge(_)) if limit > 1 => limit = (limit / 5).max(1),
                 Err(e) if e.expired() && next.is_some() && restarts < RESTARTS => {
                     (next, restarts) = (None, restarts + 1);
                     restart();

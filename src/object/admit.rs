@@ -126,7 +126,7 @@ pub enum DeployerMark {
 pub struct Meta {
     /// `metadata.uid`.
     pub uid: Option<Text>,
-    /// `metadata.resourceVersion`.
+    /// `metadata.resourceVersion`. Of a watched object: as of the last change that is more than a write of its status.
     pub resource_version: Option<Text>,
     /// `metadata.creationTimestamp`.
     pub created: Option<Timestamp>,

@@ -107,6 +107,7 @@ async fn a_forbidden_kind_fails_alone_names_its_permission_and_heals_when_it_is_
     let plane = ControlPlane::shared();
     let role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: maps-only}\nrules:\n\
         - {apiGroups: [''], resources: [configmaps, namespaces], verbs: [get, list, watch]}\n\
+        - {apiGroups: [''], resources: [services], verbs: [list]}\n\
         - {apiGroups: [rbac.authorization.k8s.io], resources: ['*'], verbs: [get, list, watch]}\n";
     plane.apply(role);
     plane.kubectl(&["create", "clusterrolebinding", "maps-only", "--clusterrole=maps-only", "--user=maps-only"]);
@@ -117,6 +118,8 @@ async fn a_forbidden_kind_fails_alone_names_its_permission_and_heals_when_it_is_
     let deployments = listing(&first, "apps", "Deployment");
     assert!(deployments.starts_with("failed: forbidden: may not list deployments in API group apps"), "{deployments}");
     assert_eq!(first.failure, None, "one kind's failure is not the cluster's");
+    let services = |l: &Live| listing(l, "", "Service").starts_with("failed: forbidden: may not watch services in the core API group");
+    until(&inventory, "a kind that may be listed and not watched", services).await;
 
     plane.apply(&format!("{role}- {{apiGroups: [apps], resources: [deployments], verbs: [get, list, watch]}}\n"));
     until(&inventory, "the grant", |l| listing(l, "apps", "Deployment") == "complete").await;

@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use super::*;
+use crate::velero::{Names, archive::write::write_archive};
 
 fn read(files: &[(&str, String)], limits: &DumpLimits) -> Result<Live, String> {
     let dir = tempfile::tempdir().expect("folder");
@@ -72,7 +73,7 @@ fn custom_kinds_take_their_scope_from_their_definition_and_veleros_are_kept_whol
 fn what_cannot_be_read_fails_with_the_place_and_without_content() {
     let same = map("n", "a", "1").to_string();
     for (files, says) in [
-        (vec![("a.json", "\n\n{\"canary\": ".to_owned())], "dump_syntax: DIR/a.json: line 3: not JSON"),
+        (vec![("a.json", "\n\n{\"canary\": ".to_owned())], "dump_syntax: DIR/a.json: line 3: "),
         (
             vec![("a.json", format!("{same}\n{{\"kind\": \"X\", \"metadata\": {{\"name\": \"canary\"}}}}"))],
             "dump_not_an_object: DIR/a.json: line 2: not a Kubernetes object: no apiVersion",
@@ -83,10 +84,11 @@ fn what_cannot_be_read_fails_with_the_place_and_without_content() {
         ),
         (
             vec![("a.txt", same.clone())],
-            "dump_empty: the dump DIR holds no Kubernetes objects; it should be a .yaml, .yml or .json file, or a folder of such files",
+            "dump_empty: the dump DIR holds no Kubernetes objects; it should be a .yaml, .yml or .json file, a Velero archive, or a folder of such files",
         ),
     ] {
-        assert_eq!(read(&files, &DumpLimits::default()).expect_err(says), says);
+        let error = read(&files, &DumpLimits::default()).expect_err(says);
+        assert!(error.starts_with(says) && !error.contains("canary"), "{error}");
     }
     assert!(read(&[("a.json", same.clone()), ("b.json", same)], &DumpLimits::default()).is_ok(), "the same object twice is one object");
     let gone = read_dump(Path::new("/nowhere/at/all"), &Redactor::new([0; 32]), &DumpLimits::default()).expect_err("not there");
@@ -106,4 +108,31 @@ fn every_bound_holds() {
         let error = read(&[("a.json", one()), ("d/b.json", map("n", "b", "1").to_string())], &limits).expect_err(part);
         assert!(error.starts_with("dump_too_large") && error.contains(part), "{error}");
     }
+}
+
+#[test]
+fn yaml_as_kubectl_writes_it_is_read_with_its_lines() {
+    let text = "apiVersion: v1\nitems:\n- apiVersion: v1\n  data: {v: 'yes'}\n  kind: ConfigMap\n  metadata: {name: a, namespace: n}\nkind: List\n---\n---\n\
+                apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b, namespace: n}\n";
+    let live = read(&[("a.yaml", text.into())], &DumpLimits::default()).expect("readable");
+    assert_eq!(live.objects.len(), 2);
+    let error = read(&[("a.yaml", format!("{text}---\nkind: ConfigMap\n"))], &DumpLimits::default()).expect_err("no apiVersion");
+    assert_eq!(error, "dump_not_an_object: DIR/a.yaml: line 14: not a Kubernetes object: no apiVersion");
+}
+
+#[test]
+fn a_velero_archive_is_a_cluster_and_a_damaged_one_is_an_error() {
+    let dir = tempfile::tempdir().expect("folder");
+    let path = dir.path().join("nightly.tar.gz");
+    let system = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system", "uid": "u-1"}});
+    let objects = [system, map("n", "a", "1"), map("n", "b", "2")];
+    let mut bytes = Vec::new();
+    write_archive(&mut bytes, &objects, &Names::builtin(), jiff::Timestamp::UNIX_EPOCH).expect("written");
+    fs::write(&path, &bytes).expect("written");
+    let live = read_dump(&path, &Redactor::new([0; 32]), &DumpLimits::default()).expect("readable");
+    assert_eq!((live.objects.len(), live.cluster_uid.as_deref(), live.namespaces.is_none()), (3, Some("u-1"), true));
+    assert_eq!(live.kinds[&GroupKind::new("", "ConfigMap")].listing, Listing::Complete);
+    fs::write(&path, &bytes[..bytes.len() - 9]).expect("written");
+    let error = read_dump(&path, &Redactor::new([0; 32]), &DumpLimits::default()).expect_err("torn");
+    assert!(error.kind() == "dump_archive" && error.to_string().contains("nightly.tar.gz"), "{error}");
 }
