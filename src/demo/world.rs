@@ -102,6 +102,7 @@ impl World {
         self.commit("Start with the shop and the ingress controller", "Ada", hours(72), |_| {})?;
         self.deploy_all(hours(72))?;
         self.state_of_the_shop(hours(70));
+        self.velero(now);
 
         // A feature branch that lands by a merge two hours after it was written.
         let main = self.tip.clone();
@@ -126,7 +127,6 @@ impl World {
         })?;
         self.by_hand(now);
         self.commit("Ingress: more worker connections", "Ada", ago(now, 25), |d| d.connections = 8192)?;
-        self.velero(now);
         Ok(())
     }
 
