@@ -45,12 +45,7 @@ const DEFAULT_LOCATION: &str = "default";
 /// Namespaces labelled `velero.io/exclude-from-backup=true` are taken out of the schedules' scopes, as Velero does at the start of a backup.
 /// A Backup and an archive of one name are the same backup if their uids agree, or else their starts: a Backup that was synced from the bucket
 /// has a new uid. A backup in the cluster without an archive is `Unread`: what it holds cannot be said.
-pub fn assess<'a>(
-    objects: impl Iterator<Item = &'a Value>,
-    files: Vec<FileBackup>,
-    live_cluster_uid: Option<&str>,
-    now: Timestamp,
-) -> BackedUp {
+pub fn assess<'a>(objects: impl Iterator<Item = &'a Value>, files: Vec<FileBackup>, live_cluster_uid: Option<&str>, now: Timestamp) -> BackedUp {
     let objects = custom::read(objects);
     let locations: Vec<Location> = objects.locations.iter().map(location).collect();
     let mut files: Vec<Option<FileBackup>> = files.into_iter().map(Some).collect();
@@ -178,11 +173,8 @@ fn schedule(schedule: &custom::Schedule, objects: &Objects, locations: &[Locatio
     if !scope.problems().is_empty() {
         problems.push(format!("Velero will refuse its backups: {}", scope.problems().join("; ")));
     }
-    let name = schedule
-        .location
-        .clone()
-        .or_else(|| locations.iter().find(|l| l.default).map(|l| l.name.clone()))
-        .unwrap_or_else(|| DEFAULT_LOCATION.into());
+    let name =
+        schedule.location.clone().or_else(|| locations.iter().find(|l| l.default).map(|l| l.name.clone())).unwrap_or_else(|| DEFAULT_LOCATION.into());
     let refused = match locations.iter().find(|l| l.name == name) {
         None => Some("does not exist"),
         Some(location) if location.read_only => Some("is read-only"),

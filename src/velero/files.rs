@@ -53,7 +53,9 @@ pub enum FilesError {
         path: String,
     },
     /// The Backup object beside an archive is of another backup.
-    #[error("the {MARKER} beside {path} is of backup {found}; tell the archive's own name and start: --backup NAME={path},start=2026-01-31T01:00:00Z")]
+    #[error(
+        "the {MARKER} beside {path} is of backup {found}; tell the archive's own name and start: --backup NAME={path},start=2026-01-31T01:00:00Z"
+    )]
     OtherBackup {
         /// The archive.
         path: String,
@@ -201,7 +203,9 @@ fn open(path: &Path, limits: &ArchiveLimits, redactor: &Redactor) -> Opened {
 fn finish(candidate: Candidate, opened: Option<Opened>, backup: Option<&custom::Backup>) -> FileBackup {
     let opened = opened.unwrap_or_else(|| {
         let failure = candidate.failure.clone().unwrap_or_else(|| match backup {
-            Some(b) if !matches!(&*b.phase, "Completed" | "PartiallyFailed") => Failure::new("not_finished", "it did not end well, so it was not read"),
+            Some(b) if !matches!(&*b.phase, "Completed" | "PartiallyFailed") => {
+                Failure::new("not_finished", "it did not end well, so it was not read")
+            }
             _ => Failure::new("not_needed", "a newer backup of the same scope was read; give this archive by its own path to have it read"),
         });
         Opened { content: Err(failure), damage: None, cluster_uid: None }

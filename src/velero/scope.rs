@@ -145,9 +145,7 @@ impl Scope {
         let mut problems = Vec::new();
         let mut list = |key: &str| match spec.get(key).filter(|v| !v.is_null()) {
             None => Vec::new(),
-            Some(Value::Array(items)) if items.iter().all(Value::is_string) => {
-                items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-            }
+            Some(Value::Array(items)) if items.iter().all(Value::is_string) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
             Some(_) => {
                 problems.push(format!("{key} is not a list of texts"));
                 Vec::new()

@@ -110,10 +110,9 @@ fn running(phase: &str, backup: &custom::Backup, around: &Around<'_>) -> (Backup
     };
     let timeout = backup.item_operation_timeout.unwrap_or(ITEM_OPERATION_TIMEOUT);
     match backup.start.or(backup.head.created).map(|since| around.now.duration_since(since)) {
-        Some(age) if age > SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX) => (
-            BackupState::Stuck,
-            format!("{doing} for {}, longer than its timeout of {}", span(age.unsigned_abs()), span(timeout)),
-        ),
+        Some(age) if age > SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX) => {
+            (BackupState::Stuck, format!("{doing} for {}, longer than its timeout of {}", span(age.unsigned_abs()), span(timeout)))
+        }
         _ => (BackupState::Pending, format!("{doing}, so it cannot be restored yet")),
     }
 }
@@ -175,10 +174,9 @@ fn remarks(backup: &custom::Backup, around: &Around<'_>, state: BackupState) -> 
     remarks
 }
 
-/// A duration in its two largest units: `4h`, `1d3h`, `90s` as `1m30s`.
+/// A duration of more than no seconds in its two largest units: `4h`, `1d3h`, `1m30s`.
 fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let units = [("d", seconds / 86_400), ("h", seconds / 3600 % 24), ("m", seconds / 60 % 60), ("s", seconds % 60)];
-    let Some(first) = units.iter().position(|(_, n)| *n > 0) else { return "0s".to_owned() };
-    units[first..].iter().take(2).filter(|(_, n)| *n > 0).map(|(unit, n)| format!("{n}{unit}")).collect()
+    units.iter().filter(|(_, n)| *n > 0).take(2).map(|(unit, n)| format!("{n}{unit}")).collect()
 }

@@ -56,12 +56,7 @@ impl WriteError {
 }
 
 /// Writes an archive of whole objects, status and all, as they are. `time` becomes the time of every entry.
-pub fn write_archive<'a>(
-    out: impl Write,
-    objects: impl IntoIterator<Item = &'a Value>,
-    names: &Names,
-    time: Timestamp,
-) -> Result<(), WriteError> {
+pub fn write_archive<'a>(out: impl Write, objects: impl IntoIterator<Item = &'a Value>, names: &Names, time: Timestamp) -> Result<(), WriteError> {
     let failed = |error| WriteError::Io { place: "the archive".to_owned(), error };
     let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for (n, object) in objects.into_iter().enumerate() {
@@ -106,12 +101,7 @@ fn append(tar: &mut Builder<impl Write>, path: &str, bytes: &[u8], time: Timesta
 
 /// Writes a backup as it lies in a bucket: `<bucket>/backups/<name>/<name>.tar.gz` and `velero-backup.json` beside it. Returns the folder.
 /// The entries carry the backup's start.
-pub fn write_backup<'a>(
-    bucket: &Path,
-    backup: &Value,
-    objects: impl IntoIterator<Item = &'a Value>,
-    names: &Names,
-) -> Result<PathBuf, WriteError> {
+pub fn write_backup<'a>(bucket: &Path, backup: &Value, objects: impl IntoIterator<Item = &'a Value>, names: &Names) -> Result<PathBuf, WriteError> {
     let name = backup.pointer("/metadata/name").and_then(Value::as_str).filter(|n| !n.is_empty()).ok_or(WriteError::NoName)?;
     let folder = bucket.join("backups").join(name);
     let failed = |path: &Path| {

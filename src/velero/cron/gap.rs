@@ -57,8 +57,7 @@ pub(super) fn longest(fields: &Fields, around: Timestamp) -> Option<Duration> {
 
 /// The longest gap in seconds on a clock that never changes.
 fn by_calendar(fields: &Fields) -> Option<i64> {
-    let minutes: Vec<i64> =
-        (0..24 * 60).filter(|m| fields.hour & 1 << (m / 60) != 0 && fields.minute & 1 << (m % 60) != 0).map(|m| m * 60).collect();
+    let minutes: Vec<i64> = (0..24 * 60).filter(|m| fields.hour & 1 << (m / 60) != 0 && fields.minute & 1 << (m % 60) != 0).map(|m| m * 60).collect();
     let (first, last) = (*minutes.first()?, *minutes.last()?);
     let within = minutes.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(0);
     let (mut day, end) = (civil::date(2001, 1, 1), civil::date(2029, 12, 31));
