@@ -105,3 +105,12 @@ fn of_a_bucket_the_newest_backup_of_each_scope_is_read() {
     let found = read(&both, &LIMITS, &Redactor::new([1; 32]), Some("ours")).expect("found");
     assert_eq!(told(&found)[0], "a1 1");
 }
+
+#[test]
+fn a_folder_of_more_backups_than_anybody_keeps_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for n in 0..=MAX_BACKUPS {
+        fs::write(folder.path().join(format!("{n}.tar.gz")), "").expect("written");
+    }
+    assert_eq!(take(folder.path(), None, None).expect_err("too many").kind(), "backup_too_many");
+}
