@@ -210,9 +210,14 @@ pub fn admit(mut raw: Value, redactor: &Redactor) -> Result<Object, AdmitError> 
     Ok(Object { id, version: gvk.version, content: Content::of(&Value::Object(map)), meta })
 }
 
+/// Whether it is a `List` or a typed list such as `DeploymentList`.
+pub fn is_list(raw: &Value) -> bool {
+    raw.get("kind").and_then(Value::as_str).is_some_and(|k| k.ends_with("List")) && raw.get("items").is_some_and(Value::is_array)
+}
+
 /// Expands a `List` (or a typed list such as `DeploymentList`) into its items, at any depth; any other value is returned as it is.
 pub fn expand(raw: Value) -> Vec<Value> {
-    let is_list = raw.get("kind").and_then(Value::as_str).is_some_and(|k| k.ends_with("List")) && raw.get("items").is_some_and(Value::is_array);
+    let is_list = is_list(&raw);
     match raw {
         Value::Object(mut map) if is_list => match map.remove("items") {
             Some(Value::Array(items)) => items.into_iter().flat_map(expand).collect(),

@@ -8,3 +8,6 @@ mod support;
 mod render_helm;
 mod render_kustomize;
 mod render_sandbox;
+mod render_plan;
+mod support;
+mod yaml;
