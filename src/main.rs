@@ -5,5 +5,5 @@ fn main() -> std::process::ExitCode {
     if let Some(code) = snapgap::render::sandbox::launcher::intercept() {
         return code;
     }
-    std::process::ExitCode::SUCCESS
+    snapgap::cli::main()
 }

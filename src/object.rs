@@ -4,6 +4,7 @@
 //! keyed hashes. That is how "secret values never leave the module that reads them" is held by a type.
 
 pub mod admit;
+pub mod builtin;
 pub mod id;
 pub mod path;
 pub mod quantity;
@@ -11,6 +12,7 @@ pub mod redact;
 pub mod yaml;
 
 pub use admit::{AdmitError, Content, DeployerMark, Fingerprint, Meta, Object, Owner, admit, expand, is_list};
+pub use builtin::{Builtin, builtin};
 pub use id::{GroupKind, Gvk, ObjectId, Text};
 pub use path::{FieldPath, Step};
 pub use quantity::Quantity;

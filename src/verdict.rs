@@ -1,1 +1,103 @@
 //! The join: three witnesses become one verdict per object, windows and counts. pure
+//!
+//! [`judge`] reads nothing and knows no clock: the same inputs give the same [`Report`], in whatever order they come. A [`Memo`] only
+//! makes the next run quicker.
+
+mod apps;
+mod backups;
+mod compared;
+mod copies;
+mod declared;
+mod derived;
+mod drift_axis;
+pub mod explain;
+mod join;
+pub mod memo;
+mod notes;
+mod objects;
+pub mod onsets;
+mod recovery;
+mod rollup;
+mod scope;
+mod sides;
+mod summary;
+mod why;
+mod window;
+mod words;
+
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod rows;
+#[cfg(test)]
+mod world;
+
+use jiff::Timestamp;
+
+pub use explain::{Explanation, explain};
+pub use memo::{Memo, MemoStats};
+pub use onsets::{ClosedWindow, Onsets};
+
+use crate::{
+    config::Config,
+    drift::Schema,
+    report::model::{AsOf, Report, SCHEMA as REPORT_SCHEMA, StageAge, WindowScope, WindowState},
+    witness::{BackedUp, Declared, Live},
+};
+
+/// Schema knowledge for the comparisons.
+static SCHEMA: &dyn Schema = &crate::drift::Builtin;
+
+/// Everything that a verdict depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// What Git declares.
+    pub declared: &'a Declared,
+    /// What the cluster runs.
+    pub live: &'a Live,
+    /// What the backups hold.
+    pub backed_up: &'a BackedUp,
+    /// What the user asked for.
+    pub config: &'a Config,
+    /// What earlier reports saw.
+    pub onsets: &'a Onsets,
+    /// The moment to speak of.
+    pub now: Timestamp,
+}
+
+/// Judges every object that a witness names, and fills every field of the report. Objects come in the order of their identities, clean
+/// ones included.
+pub fn judge(inputs: &Inputs<'_>, memo: &mut Memo) -> Report {
+    let join = join::Join::of(inputs, memo);
+    let objects: Vec<_> = join.cases.iter().map(|case| objects::object(&join, case)).collect();
+    let layers = rollup::app_layers(&join, &objects);
+    let windows = rollup::rollups(&join, &objects, &layers);
+    let state = windows.iter().find(|w| w.of == WindowScope::Cluster).map_or(WindowState::Unknown, |w| w.state);
+    let report = Report {
+        schema: REPORT_SCHEMA.into(),
+        now: inputs.now,
+        as_of: as_of(inputs),
+        summary: summary::summary(&objects, state),
+        windows,
+        apps: apps::apps(&join, &objects, &layers),
+        backups: backups::backups(inputs.backed_up, &objects),
+        schedules: backups::schedules(inputs.backed_up),
+        locations: backups::locations(inputs.backed_up),
+        sources: apps::sources(&join),
+        blind_spots: notes::blind_spots(&join, &objects),
+        suppressed: summary::suppressed(&join),
+        notes: notes::notes(&join, &objects),
+        objects,
+    };
+    memo.end();
+    report
+}
+
+fn as_of(inputs: &Inputs<'_>) -> AsOf {
+    let age = |at: Option<Timestamp>, failure: &Option<crate::witness::Failure>| StageAge { at, failure: failure.clone() };
+    AsOf {
+        git: inputs.declared.sources.iter().map(|(name, s)| (name.clone(), age(s.as_of, &s.failure))).collect(),
+        cluster: age(inputs.live.as_of, &inputs.live.failure),
+        backups: age(inputs.backed_up.as_of, &inputs.backed_up.failure),
+    }
+}

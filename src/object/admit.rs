@@ -107,7 +107,7 @@ pub struct Owner {
 }
 
 /// A mark that says which deployer put the object there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum DeployerMark {
     /// `argocd.argoproj.io/tracking-id`; the application's name. Only when the id refers to the object itself: copies are not tracked.
     ArgoCd(Text),
@@ -126,7 +126,7 @@ pub enum DeployerMark {
 pub struct Meta {
     /// `metadata.uid`.
     pub uid: Option<Text>,
-    /// `metadata.resourceVersion`.
+    /// `metadata.resourceVersion`. Of a watched object: as of the last change that is more than a write of its status.
     pub resource_version: Option<Text>,
     /// `metadata.creationTimestamp`.
     pub created: Option<Timestamp>,
@@ -140,6 +140,9 @@ pub struct Meta {
     pub managers: Option<Arc<str>>,
     /// The backup of the Velero restore that wrote this object, from the labels that Velero leaves behind.
     pub restored_from: Option<Text>,
+    /// Whether only metadata was read, because bodies of this kind are a controller's bookkeeping: the content then says nothing of
+    /// anything but metadata.
+    pub partial: bool,
 }
 
 /// An object that went through [`admit`].
@@ -201,6 +204,7 @@ pub fn admit(mut raw: Value, redactor: &Redactor) -> Result<Object, AdmitError> 
         mark: mark(metadata, &id),
         managers: managers(metadata),
         restored_from,
+        partial: false,
     };
     for key in SERVER_METADATA {
         metadata.remove(key);

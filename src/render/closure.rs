@@ -52,6 +52,12 @@ pub struct Reference {
     pub why: Why,
 }
 
+impl std::fmt::Display for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} (in {})", self.target, self.from)
+    }
+}
+
 /// Why a reference cannot be followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Why {

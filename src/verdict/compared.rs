@@ -1,0 +1,310 @@
+//! The comparisons behind a verdict: Git against cluster, Git against backup, and the differing fields of both as one list. pure
+
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::memo::{Memo, TrioKey, quick_hash};
+use crate::{
+    config::IgnoreRule,
+    drift::{Comparison, Leaf, LeafClass, Observed, Policy, Schema, Silence, compare},
+    object::{FieldPath, Fingerprint, Object, ObjectId, Step, Text, redact::MARK},
+    report::model::FieldReport,
+    witness::Failure,
+};
+
+/// Field managers of the deployers that snapgap knows: Argo CD, Flux, Helm.
+pub(super) const DEPLOYERS: &[&str] =
+    &["argocd-controller", "argocd-application-controller", "kustomize-controller", "helm-controller", "helm", "Helm"];
+
+/// Longest value that a field of the report quotes, in bytes; `explain` has the whole.
+const LONGEST_VALUE: usize = 2_000;
+
+/// How two sides agree on what Git sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Agreement {
+    /// Nothing differs.
+    Same,
+    /// Only a person's additions differ.
+    Additions,
+    /// Something that Git sets, or that its deployer left behind, differs.
+    Differs,
+}
+
+/// The outcome of one comparison, as far as verdicts need it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Outcome {
+    /// The other side holds everything that Git sets, and nothing that Git has dropped.
+    pub holds: bool,
+    pub agreement: Agreement,
+    pub unjudged: Option<Failure>,
+}
+
+/// Whether the other side holds everything that Git sets, and nothing that Git has dropped.
+pub(super) fn agrees(comparison: &Comparison) -> bool {
+    Outcome::of(comparison).holds
+}
+
+impl Outcome {
+    fn of(comparison: &Comparison) -> Self {
+        let agreement = match comparison.leaves.iter().map(|l| l.class).max_by_key(|c| *c != LeafClass::Added) {
+            None => Agreement::Same,
+            Some(LeafClass::Added) => Agreement::Additions,
+            Some(_) => Agreement::Differs,
+        };
+        // A field that Git dropped and the other side still has is a difference too: a restore would bring it back.
+        Self { holds: comparison.unjudged.is_none() && agreement != Agreement::Differs, agreement, unjudged: comparison.unjudged.clone() }
+    }
+}
+
+/// One differing field, with the path that finds its line.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Field {
+    pub path: FieldPath,
+    pub report: FieldReport,
+    /// Whether the backup differs there.
+    pub in_backup: bool,
+}
+
+/// Both comparisons of one object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Trio {
+    pub live: Option<Outcome>,
+    pub backup: Option<Outcome>,
+    pub fields: Vec<Field>,
+    pub silenced: Vec<Silence>,
+    /// Who last wrote a field of the backup's copy that differs from Git, and when.
+    pub captured: Option<(Text, Option<Timestamp>)>,
+}
+
+/// How a backup's copy compares with an earlier state of Git.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Past {
+    /// The copy holds everything that state set.
+    pub holds: bool,
+    /// Where it does not.
+    pub differs: Arc<BTreeSet<FieldPath>>,
+}
+
+/// What Git declares of one object, placed.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub id: &'a ObjectId,
+    pub object: &'a Object,
+    pub drops_namespace: bool,
+}
+
+impl Wanted<'_> {
+    /// The value to compare.
+    pub(super) fn value(&self) -> Value {
+        let mut value = self.object.content.value();
+        if self.drops_namespace
+            && let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut)
+        {
+            metadata.remove("namespace");
+        }
+        value
+    }
+}
+
+/// Compares under one policy and remembers.
+pub(super) struct Engine<'a> {
+    pub schema: &'a dyn Schema,
+    pub ignore: Vec<IgnoreRule>,
+    pub memo: &'a Memo,
+}
+
+impl Engine<'_> {
+    /// A fingerprint of everything that a comparison depends on besides the objects.
+    pub(super) fn policy_print(ignore: &[IgnoreRule]) -> Fingerprint {
+        Fingerprint::of(format!("{ignore:?}").as_bytes())
+    }
+
+    /// Compares one pair.
+    pub(super) fn compare(&self, wanted: Wanted<'_>, desired: &Value, observed: &Value, managers: Option<&str>, live: bool) -> Comparison {
+        let policy = Policy {
+            schema: self.schema,
+            ignore: &self.ignore,
+            deployers: DEPLOYERS,
+            look_for_additions: live,
+            id: wanted.id,
+            gvk: &wanted.object.gvk(),
+        };
+        compare(desired, Observed { value: observed, managers }, &policy)
+    }
+
+    /// Git against cluster and Git against backup.
+    pub(super) fn trio(&self, wanted: Wanted<'_>, live: Option<&Object>, backup: Option<&Object>) -> Arc<Trio> {
+        let print = |o: &Object| (o.content.print(), quick_hash(o.meta.managers.as_deref()));
+        let key = TrioKey {
+            desired: wanted.object.content.print(),
+            drops_namespace: wanted.drops_namespace,
+            live: live.map(print),
+            backup: backup.map(print),
+        };
+        self.memo.trio(key, || self.compare_both(wanted, live, backup))
+    }
+
+    fn compare_both(&self, wanted: Wanted<'_>, live: Option<&Object>, backup: Option<&Object>) -> Trio {
+        let values = Values { wanted, live, backup, parsed: Default::default() };
+        let pair = |object: &Object, value: &dyn Fn() -> Value, is_live: bool| -> Comparison {
+            // Equal contents need no parsing: a comparison of a thing with itself is empty.
+            if !wanted.drops_namespace && object.content.print() == wanted.object.content.print() {
+                return Comparison::default();
+            }
+            self.compare(wanted, values.desired(), &value(), object.meta.managers.as_deref(), is_live)
+        };
+        let to_live = live.map(|o| pair(o, &|| values.live().clone(), true));
+        let to_backup = backup.map(|o| match (&to_live, live) {
+            // The same bytes on both other sides: what Git sets differs in the same places.
+            (Some(known), Some(l)) if l.content.print() == o.content.print() => {
+                let leaves = known.leaves.iter().filter(|l| l.class != LeafClass::Added).cloned().collect();
+                Comparison { leaves, silenced: Vec::new(), unjudged: known.unjudged.clone() }
+            }
+            _ => pair(o, &|| values.backup().clone(), false),
+        });
+        let last_write = |c: &Comparison| {
+            let writes = c.leaves.iter().filter_map(|l| Some((l.time, l.owner.clone()?)));
+            writes.max().map(|(time, owner)| (owner, time))
+        };
+        Trio {
+            live: to_live.as_ref().map(Outcome::of),
+            backup: to_backup.as_ref().map(Outcome::of),
+            captured: to_backup.as_ref().and_then(last_write),
+            fields: values.fields(to_live.as_ref(), to_backup.as_ref()),
+            silenced: to_live.or(to_backup).map(|c| c.silenced).unwrap_or_default(),
+        }
+    }
+
+    /// An earlier state of Git against a backup's copy.
+    pub(super) fn past(&self, past: Wanted<'_>, copy: &Object) -> Past {
+        let key = TrioKey {
+            desired: past.object.content.print(),
+            drops_namespace: past.drops_namespace,
+            live: None,
+            backup: Some((copy.content.print(), quick_hash(copy.meta.managers.as_deref()))),
+        };
+        self.memo.past(key, || {
+            let c = self.compare(past, &past.value(), &copy.content.value(), copy.meta.managers.as_deref(), false);
+            Past { holds: Outcome::of(&c).holds, differs: Arc::new(c.leaves.into_iter().map(|l| l.path).collect()) }
+        })
+    }
+}
+
+/// The three values, parsed when asked for.
+struct Values<'a> {
+    wanted: Wanted<'a>,
+    live: Option<&'a Object>,
+    backup: Option<&'a Object>,
+    parsed: [OnceCell<Value>; 3],
+}
+
+impl Values<'_> {
+    fn desired(&self) -> &Value {
+        self.parsed[0].get_or_init(|| self.wanted.value())
+    }
+
+    fn live(&self) -> &Value {
+        self.parsed[1].get_or_init(|| self.live.map_or(Value::Null, |o| o.content.value()))
+    }
+
+    fn backup(&self) -> &Value {
+        self.parsed[2].get_or_init(|| self.backup.map_or(Value::Null, |o| o.content.value()))
+    }
+
+    /// The leaves of both comparisons as one list in path order.
+    fn fields(&self, live: Option<&Comparison>, backup: Option<&Comparison>) -> Vec<Field> {
+        let mut found: BTreeMap<&FieldPath, (Option<&Leaf>, Option<&Leaf>)> = BTreeMap::new();
+        live.into_iter().flat_map(|c| &c.leaves).for_each(|l| found.entry(&l.path).or_default().0 = Some(l));
+        backup.into_iter().flat_map(|c| &c.leaves).for_each(|l| found.entry(&l.path).or_default().1 = Some(l));
+        let secret = self.wanted.id.gk.is("", "Secret");
+        let show = |v: &Value| show(v, secret);
+        let field = |(path, (l, b)): (&FieldPath, (Option<&Leaf>, Option<&Leaf>))| {
+            let running = || self.live.and_then(|_| at(self.live(), path)).map(show);
+            let held = || self.backup.and_then(|_| at(self.backup(), path)).map(show);
+            let report = FieldReport {
+                path: path.to_string(),
+                class: l.map(|l| l.class),
+                desired: l.or(b).and_then(|l| l.desired.as_ref()).map(show),
+                live: l.map_or_else(running, |l| l.observed.as_ref().map(show)),
+                backed_up: b.map_or_else(held, |b| b.observed.as_ref().map(show)),
+                owner: l.and_then(|l| l.owner.clone()),
+                time: l.and_then(|l| l.time),
+                file: None,
+                line: None,
+            };
+            Field { path: path.clone(), report, in_backup: b.is_some() }
+        };
+        found.into_iter().map(field).collect()
+    }
+}
+
+/// The value at a path, if it is there. List items are found by their keys.
+pub(super) fn at<'v>(value: &'v Value, path: &FieldPath) -> Option<&'v Value> {
+    let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
+    path.0.iter().try_fold(value, |value, step| match step {
+        Step::Key(key) => value.get(&**key),
+        Step::Index(n) => value.get(n),
+        Step::Value(want) => value.as_array()?.iter().find(|v| text(v) == **want),
+        // A key that the item leaves out stands for its default, which the path spells out.
+        Step::Select(keys) => value.as_array()?.iter().find(|v| keys.iter().all(|(k, want)| v.get(&**k).is_none_or(|have| text(have) == **want))),
+    })
+}
+
+/// A value as the report shows it: JSON text, cut when long, Secret values hidden.
+pub(super) fn show(value: &Value, secret: bool) -> String {
+    let mut text = if secret { hide(value).to_string() } else { value.to_string() };
+    if text.len() > LONGEST_VALUE {
+        let whole = text.len();
+        let cut = (0..=LONGEST_VALUE).rev().find(|n| text.is_char_boundary(*n)).unwrap_or_default();
+        text.truncate(cut);
+        text.push_str(&format!("… ({whole} bytes)"));
+    }
+    text
+}
+
+/// The hashes that stand for Secret values compare well, but say nothing to a reader.
+pub(super) fn hide(value: &Value) -> Value {
+    match value {
+        Value::String(t) if t.starts_with(MARK) => "(value hidden)".into(),
+        Value::Array(items) => items.iter().map(hide).collect(),
+        Value::Object(members) => Value::Object(members.iter().map(|(k, v)| (k.clone(), hide(v))).collect()),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_are_found_by_path_also_inside_keyed_lists() {
+        let v = json!({"spec":{"ports":[{"port":80},{"port":53,"protocol":"UDP","name":"dns"}],"args":["a","b"]}});
+        let spec = FieldPath::root().key("spec");
+        let select = |port: &str, protocol: &str| Step::Select(vec![("port".into(), port.into()), ("protocol".into(), protocol.into())]);
+        assert_eq!(at(&v, &spec.key("ports").child(select("53", "UDP")).key("name")), Some(&json!("dns")));
+        assert_eq!(at(&v, &spec.key("ports").child(select("80", "TCP"))), Some(&json!({"port":80})));
+        assert_eq!(at(&v, &spec.key("args").child(Step::Index(1))), Some(&json!("b")));
+        assert_eq!(at(&v, &spec.key("args").child(Step::Value("a".into()))), Some(&json!("a")));
+        assert_eq!(at(&v, &spec.key("nope").key("deeper")), None);
+    }
+
+    #[test]
+    fn long_values_are_cut_between_characters() {
+        let text = show(&json!("ä".repeat(3_000)), false);
+        assert!(text.len() < LONGEST_VALUE + 40 && text.ends_with("… (6002 bytes)"), "{}", text.len());
+    }
+
+    #[test]
+    fn secret_values_are_hidden_at_any_depth() {
+        let v = json!({"a":[format!("{MARK}0123")],"b":{"c":format!("{MARK}4567")},"d":"plain"});
+        assert_eq!(show(&v, true), r#"{"a":["(value hidden)"],"b":{"c":"(value hidden)"},"d":"plain"}"#);
+    }
+}

@@ -1,0 +1,377 @@
+//! What the backups say of one object: the newest usable one whose scope covers it speaks. pure
+//!
+//! Content decides over prediction: a copy in the archive is there whatever the filters say, and where the filters cannot be decided
+//! and the archive holds no copy, both answers stay open until a verdict needs one of them.
+
+use std::{cell::RefCell, collections::HashSet, rc::Rc, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::{
+    recovery::{Candidate, Held, Options},
+    sides::staleness,
+};
+use crate::{
+    object::{Object, ObjectId, Text},
+    report::model::Presence,
+    velero::{Coverage, Names, Scope, Subject, scope::Why},
+    witness::{Archive, BackedUp, Backup, BackupContent, BackupState, Failure, Schedule},
+};
+
+/// Labels of an object, as Velero's selectors see them; `None` if they are not known.
+pub(super) type Labels = Option<Arc<Map<String, Value>>>;
+
+/// One answer that the backups may give.
+#[derive(Clone, Debug)]
+pub(super) enum Copy<'a> {
+    /// This backup speaks and holds it.
+    Held(&'a Backup, &'a Object),
+    /// This backup speaks and does not hold it.
+    Missing(&'a Backup),
+    /// No usable backup covers it, but a schedule or an unfinished or failed backup was to. The text says which.
+    Wanted(Rc<str>),
+    /// No usable backup covers it, and none was to.
+    Outside,
+    /// It cannot be said.
+    Unread(Option<&'a Backup>, Rc<Failure>),
+}
+
+/// What the backups say of one object: usually one answer, several where a scope cannot be decided.
+#[derive(Clone, Debug)]
+pub(super) struct Copies<'a> {
+    pub answers: Vec<Copy<'a>>,
+    /// Why there are several.
+    pub undecided: Option<Rc<str>>,
+}
+
+impl<'a> Copies<'a> {
+    pub(super) fn presence(&self) -> Presence {
+        let of = |c: &Copy<'_>| match c {
+            Copy::Held(..) => Presence::Present,
+            Copy::Missing(_) | Copy::Wanted(_) | Copy::Outside => Presence::Absent,
+            Copy::Unread(..) => Presence::Unknown,
+        };
+        let mut all = self.answers.iter().map(of);
+        let first = all.next().unwrap_or(Presence::Absent);
+        if all.all(|p| p == first) { first } else { Presence::Unknown }
+    }
+
+    /// The copy, if it is known which one speaks.
+    pub(super) fn held(&self) -> Option<(&'a Backup, &'a Object)> {
+        match self.answers[..] {
+            [Copy::Held(backup, object)] => Some((backup, object)),
+            _ => None,
+        }
+    }
+
+    /// Any copy at all, also one that may not be the one that speaks.
+    pub(super) fn any(&self) -> Option<&'a Object> {
+        self.answers.iter().find_map(|c| if let Copy::Held(_, object) = c { Some(*object) } else { None })
+    }
+
+    /// The backup that speaks, if it is known which one does.
+    pub(super) fn speaker(&self) -> Option<&'a Backup> {
+        match self.answers[..] {
+            [Copy::Held(b, _) | Copy::Missing(b) | Copy::Unread(Some(b), _)] => Some(b),
+            _ => None,
+        }
+    }
+
+    /// Why the side is unknown, if it is.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        let unread = self.answers.iter().find_map(|c| if let Copy::Unread(_, f) = c { Some((**f).clone()) } else { None });
+        unread.or_else(|| self.undecided.as_ref().map(|why| Failure::new("scope_unknown", &**why)))
+    }
+
+    /// The answers as the recovery table takes them. `same_as_git` and `same_as_live` are the comparisons, where they were made.
+    pub(super) fn candidates(&self, same_as_git: Option<bool>, same_as_live: Option<bool>) -> Vec<Candidate> {
+        let known = |same: Option<bool>| match same {
+            Some(true) => Options::one(Held::Same),
+            Some(false) => Options::one(Held::Differs),
+            None => Options::PRESENT,
+        };
+        let only = self.answers.len() == 1;
+        let of = |c: &Copy<'_>| match c {
+            Copy::Held(..) if only => Candidate { against_git: known(same_as_git), against_live: known(same_as_live) },
+            Copy::Held(..) => Candidate::plain(Options::PRESENT),
+            Copy::Missing(_) | Copy::Wanted(_) => Candidate::plain(Options::one(Held::Absent)),
+            Copy::Outside => Candidate::plain(Options::one(Held::Outside)),
+            Copy::Unread(..) => Candidate::plain(Options::ANY),
+        };
+        self.answers.iter().map(of).collect()
+    }
+}
+
+struct Usable<'a> {
+    backup: &'a Backup,
+    content: Result<&'a Archive, Rc<Failure>>,
+    scope: usize,
+    /// Entries of the archive that could not be read, as `plural.group|namespace|name`.
+    damaged: HashSet<String>,
+}
+
+/// Answers for the backups.
+pub(super) struct BackupSide<'a> {
+    usable: Vec<Usable<'a>>,
+    scopes: Vec<&'a Scope>,
+    /// What was to be backed up besides: scope and for whom.
+    design: Vec<(usize, Rc<str>)>,
+    schedules: Vec<(usize, &'a Schedule)>,
+    trouble: Option<Rc<Failure>>,
+    readable: bool,
+    names: Names,
+}
+
+/// Decides each distinct scope once for one object.
+struct Decider<'s, 'a> {
+    side: &'s BackupSide<'a>,
+    id: &'s ObjectId,
+    plural_group: &'s str,
+    namespaced: Option<bool>,
+    labels: &'s dyn Fn() -> Labels,
+    decided: RefCell<Vec<Option<Coverage>>>,
+}
+
+impl Decider<'_, '_> {
+    fn covers(&self, scope: usize) -> Coverage {
+        if let Some(known) = &self.decided.borrow()[scope] {
+            return known.clone();
+        }
+        let labels = (self.labels)();
+        let answer = self.side.ask(self.side.scopes[scope], self.id, self.plural_group, self.namespaced, &labels);
+        self.decided.borrow_mut()[scope] = Some(answer.clone());
+        answer
+    }
+}
+
+impl<'a> BackupSide<'a> {
+    pub(super) fn of(backed_up: &'a BackedUp, names: Names, now: Timestamp, stale_after: Duration) -> Self {
+        let trouble = match (backed_up.as_of, &backed_up.failure) {
+            (None, Some(failure)) => Some(failure.clone()),
+            (None, None) => Some(Failure::new("velero_unread", "Velero's objects were not read yet")),
+            (Some(at), failure) => staleness("velero_stale", "Velero", at, failure.as_ref(), now, stale_after),
+        };
+        let mut scopes: Vec<&Scope> = Vec::new();
+        let mut scope = |s: &'a Scope| {
+            scopes.iter().position(|known| *known == s).unwrap_or_else(|| {
+                scopes.push(s);
+                scopes.len() - 1
+            })
+        };
+        let mut sorted: Vec<&Backup> = backed_up.backups.iter().filter(|b| b.state.usable()).collect();
+        // Newest start first; a backup that does not say when it began cannot be newer than one that does.
+        sorted.sort_by(|a, b| (b.start, &b.name).cmp(&(a.start, &a.name)));
+        let usable = sorted.into_iter().map(|backup| Usable {
+            backup,
+            content: match &backup.content {
+                BackupContent::Read(archive) => Ok(&**archive),
+                BackupContent::Unread(f) => Err(Rc::new(f.clone())),
+            },
+            scope: scope(&backup.scope),
+            damaged: match &backup.content {
+                BackupContent::Read(archive) => archive.diagnostics.iter().filter_map(|d| damaged(&d.file)).collect(),
+                BackupContent::Unread(_) => HashSet::new(),
+            },
+        });
+        let usable: Vec<Usable<'_>> = usable.collect();
+        let mut design: Vec<(usize, Rc<str>)> = Vec::new();
+        let mut sorted_schedules: Vec<&Schedule> = backed_up.schedules.iter().collect();
+        sorted_schedules.sort_by(|a, b| a.name.cmp(&b.name));
+        let schedules: Vec<(usize, &Schedule)> = sorted_schedules.into_iter().map(|s| (scope(&s.scope), s)).collect();
+        design.extend(schedules.iter().map(|(n, s)| (*n, format!("schedule {}", s.name).into())));
+        // Expired backups were let go, foreign ones were never this cluster's.
+        let failed = |b: &&Backup| matches!(b.state, BackupState::Pending | BackupState::Invalid | BackupState::Stuck | BackupState::Unavailable);
+        let mut failed: Vec<&Backup> = backed_up.backups.iter().filter(failed).collect();
+        failed.sort_by(|a, b| (b.start, &b.name).cmp(&(a.start, &a.name)));
+        design.extend(failed.into_iter().map(|b| (scope(&b.scope), format!("backup {} ({})", b.name, b.state.name()).into())));
+        Self { usable, scopes, design, schedules, readable: trouble.is_none(), trouble: trouble.map(Rc::new), names }
+    }
+
+    /// Whether it is known that no usable backup exists at all.
+    pub(super) fn none(&self) -> bool {
+        self.readable && self.usable.is_empty()
+    }
+
+    /// Identities in archives that may speak: of several archives with the same scope only the newest.
+    pub(super) fn identities(&self) -> impl Iterator<Item = &'a ObjectId> {
+        let mut seen = HashSet::new();
+        let archives = self.usable.iter().filter_map(move |u| u.content.as_ref().ok().filter(|_| seen.insert(u.scope)));
+        archives.flat_map(|a| a.objects.keys())
+    }
+
+    /// Whether an archive that may speak holds this identity.
+    pub(super) fn holds(&self, id: &ObjectId) -> bool {
+        self.usable.iter().any(|u| u.content.as_ref().is_ok_and(|a| a.objects.contains_key(id)))
+    }
+
+    /// What the backups say of an object. `namespaced` is the scope of its kind, if anybody knows.
+    pub(super) fn of_object(&self, id: &ObjectId, plural_group: &str, namespaced: Option<bool>, labels: &dyn Fn() -> Labels) -> Copies<'a> {
+        if let Some(failure) = &self.trouble {
+            return Copies { answers: vec![Copy::Unread(None, failure.clone())], undecided: None };
+        }
+        let decided = RefCell::new(vec![None; self.scopes.len()]);
+        let decider = Decider { side: self, id, plural_group, namespaced, labels, decided };
+        let mut out = Copies { answers: Vec::with_capacity(1), undecided: None };
+        for usable in &self.usable {
+            if let Ok(object) = usable.content.as_ref().map(|a| a.objects.get(id)).map_err(|_| ())
+                && let Some(object) = object
+            {
+                out.answers.push(Copy::Held(usable.backup, object));
+                return out;
+            }
+            let unless = |answer: Copy<'a>| match &usable.content {
+                Ok(_) if !usable.damaged.is_empty() && usable.damaged.contains(&key(plural_group, id)) => {
+                    let message = format!("backup {} has an entry for it that cannot be read", usable.backup.name);
+                    Copy::Unread(Some(usable.backup), Rc::new(Failure::new("entry_unreadable", message)))
+                }
+                Ok(_) => answer,
+                Err(failure) => Copy::Unread(Some(usable.backup), failure.clone()),
+            };
+            match decider.covers(usable.scope) {
+                Coverage::In => {
+                    out.answers.push(unless(Copy::Missing(usable.backup)));
+                    return out;
+                }
+                Coverage::Out(_) => {}
+                Coverage::Unknown(why) => {
+                    out.answers.push(unless(Copy::Missing(usable.backup)));
+                    out.undecided.get_or_insert_with(|| {
+                        format!("whether backup {} was to hold it cannot be said: {}", usable.backup.name, why.message).into()
+                    });
+                }
+            }
+        }
+        let mut open = None;
+        for (scope, whose) in &self.design {
+            match decider.covers(*scope) {
+                Coverage::In => {
+                    out.answers.push(Copy::Wanted(whose.clone()));
+                    return out;
+                }
+                Coverage::Out(_) => {}
+                Coverage::Unknown(why) => drop(open.get_or_insert((whose, why))),
+            }
+        }
+        out.answers.push(Copy::Outside);
+        if let Some((whose, why)) = open {
+            out.answers.push(Copy::Wanted(whose.clone()));
+            out.undecided.get_or_insert_with(|| format!("whether {whose} is to hold it cannot be said: {}", why.message).into());
+        }
+        out
+    }
+
+    /// When the next scheduled backup that covers an object is due.
+    pub(super) fn next_due(&self, id: &ObjectId, plural_group: &str, namespaced: Option<bool>, labels: &dyn Fn() -> Labels) -> Option<Timestamp> {
+        let decided = RefCell::new(vec![None; self.scopes.len()]);
+        let decider = Decider { side: self, id, plural_group, namespaced, labels, decided };
+        let running = self.schedules.iter().filter(|(_, s)| !s.paused && s.problem.is_none());
+        running.filter(|(scope, _)| decider.covers(*scope) == Coverage::In).filter_map(|(_, s)| s.next_due).min()
+    }
+
+    /// Every backup's answer for one object, newest start first, unusable ones included; for `explain`.
+    pub(super) fn coverage(&self, backup: &Backup, id: &ObjectId, plural_group: &str, namespaced: Option<bool>, labels: &Labels) -> Coverage {
+        self.ask(&backup.scope, id, plural_group, namespaced, labels)
+    }
+
+    fn ask(&self, scope: &Scope, id: &ObjectId, plural_group: &str, namespaced: Option<bool>, labels: &Labels) -> Coverage {
+        let complete = self.names.of_kind(&id.gk).is_some_and(|n| n.complete);
+        // Whether it is being deleted now says nothing about what a backup was asked to hold.
+        let subject = |namespaced| Subject { id, resource: plural_group, namespaced, complete, labels: labels.as_deref(), terminating: false };
+        let ask = |namespaced| scope.covers(&subject(namespaced), &self.names);
+        match namespaced {
+            Some(namespaced) => ask(namespaced),
+            None => match (ask(true), ask(false)) {
+                (a, b) if std::mem::discriminant(&a) == std::mem::discriminant(&b) => a,
+                _ => Coverage::Unknown(Why { reason: "scope_unknown", message: format!("nobody says whether {} is namespaced", id.gk) }),
+            },
+        }
+    }
+}
+
+fn key(plural_group: &str, id: &ObjectId) -> String {
+    format!("{plural_group}|{}|{}", id.namespace.as_deref().unwrap_or_default(), id.name)
+}
+
+/// The object that an entry of an archive is for, by its path: `resources/<plural.group>/[<version>/]namespaces/<ns>/<name>.json` or
+/// `.../cluster/<name>.json` (Velero, output-file-format.md).
+fn damaged(file: &Text) -> Option<String> {
+    let mut steps = file.strip_suffix(".json")?.rsplit('/');
+    let (name, above) = (steps.next()?, steps.next()?);
+    let resource = |steps: &mut std::str::RSplit<'_, char>| -> Option<String> {
+        let all: Vec<&str> = steps.collect();
+        let at = all.iter().position(|s| *s == "resources")?;
+        all.get(at.checked_sub(1)?).map(|s| (*s).to_owned())
+    };
+    if above == "cluster" {
+        return Some(format!("{}||{name}", resource(&mut steps)?));
+    }
+    (steps.next()? == "namespaces").then_some(())?;
+    Some(format!("{}|{above}|{name}", resource(&mut steps)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::world::{Snapshot, World, scope_of, scope_unknown};
+
+    fn says(world: &World, name: &str) -> String {
+        let side = BackupSide::of(&world.backed_up, world.now, Duration::from_secs(900));
+        let id = ObjectId::new("apps", "Deployment", Some("shop"), name);
+        let copies = side.of_object(&id, "deployments.apps", Some(true), &Labels::default);
+        let of = |c: &Copy<'_>| match c {
+            Copy::Held(b, _) => format!("held by {}", b.name),
+            Copy::Missing(b) => format!("missing from {}", b.name),
+            Copy::Wanted(whose) => format!("wanted by {whose}"),
+            Copy::Outside => "outside".into(),
+            Copy::Unread(b, f) => format!("{} ({})", f.reason, b.map_or("-", |b| &b.name)),
+        };
+        copies.answers.iter().map(of).collect::<Vec<_>>().join(" or ")
+    }
+
+    fn cart() -> Vec<serde_json::Value> {
+        vec![World::deployment("cart", 2)]
+    }
+
+    #[test]
+    fn the_newest_usable_backup_whose_scope_covers_it_speaks() {
+        let old = || Snapshot::new("old", "01:00").holding(cart());
+        let new = || Snapshot::new("new", "02:00");
+        let elsewhere = || new().scope(scope_of(&["elsewhere"], &[]));
+        let rows = [
+            (World::new().backup(old()).backup(new().holding(cart())), "held by new"),
+            (World::new().backup(old()).backup(new()), "missing from new"),
+            (World::new().backup(old()).backup(elsewhere()), "held by old"),
+            (World::new().backup(old()).backup(elsewhere().holding(cart())), "held by new"),
+            (World::new().backup(old()).backup(new().unread()), "content_unread (new)"),
+            (World::new().backup(old()).backup(new().state(BackupState::Expired)), "held by old"),
+            (World::new().backup(old()).backup(new().scope(scope_unknown())), "missing from new or held by old"),
+            (World::new().backup(new().scope(scope_unknown())), "missing from new or outside"),
+            (World::new().backup(new().scope(scope_unknown()).holding(cart())), "held by new"),
+            (World::new().backup(elsewhere()), "outside"),
+            (World::new(), "outside"),
+            (World::new().backup(elsewhere()).schedule("nightly", None), "wanted by schedule nightly"),
+            (World::new().backup(new().state(BackupState::Invalid)), "wanted by backup new (invalid)"),
+            (World::new().backup(new().state(BackupState::Foreign)), "outside"),
+            (World::new().backup(old()).backups_as_of(None), "velero_unread (-)"),
+            (World::new().backup(new().damaged("resources/deployments.apps/namespaces/shop/cart.json")), "entry_unreadable (new)"),
+            (World::new().backup(new().damaged("resources/deployments.apps/namespaces/shop/other.json")), "missing from new"),
+        ];
+        for (n, (world, want)) in rows.iter().enumerate() {
+            assert_eq!(says(world, "cart"), *want, "row {n}");
+        }
+    }
+
+    #[test]
+    fn entries_of_an_archive_name_their_object() {
+        for (file, want) in [
+            ("resources/deployments.apps/namespaces/shop/cart.json", Some("deployments.apps|shop|cart")),
+            ("resources/deployments.apps/v1-preferredversion/namespaces/shop/cart.json", Some("deployments.apps|shop|cart")),
+            ("resources/namespaces/cluster/shop.json", Some("namespaces||shop")),
+            ("metadata/version", None),
+            ("cart.json", None),
+        ] {
+            assert_eq!(damaged(&file.into()).as_deref(), want, "{file}");
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! The join: every object that a witness names, with what each of the three says of it and what follows. pure
+
+use std::{collections::HashSet, rc::Rc, sync::Arc};
+
+use super::{
+    Inputs,
+    compared::{Engine, Trio},
+    copies::{BackupSide, Copies, Labels},
+    declared::{Claim, Former, GitSide, Undeclared},
+    derived::{Rule, owner_of, rule_for},
+    drift_axis::{Declares, drift},
+    memo::Memo,
+    recovery::{Possible, Tri, possible},
+    scope::Kinds,
+    sides::{Cluster, ClusterSide},
+};
+use crate::{
+    config::AppName,
+    object::{Object, ObjectId},
+    report::model::{Drift, Presence, Recovery, Side, UnknownSide},
+    witness::Failure,
+};
+
+/// Longest chain of owners that is followed. Real ones have three or four links.
+const LONGEST_CHAIN: usize = 32;
+
+/// What Git says of an object in the end.
+#[derive(Clone)]
+pub(super) enum Git<'a> {
+    Declared,
+    Unknown(Rc<Failure>),
+    Removed { app: Option<&'a AppName>, former: Option<Former<'a>> },
+    Never,
+}
+
+impl Git<'_> {
+    pub(super) fn presence(&self) -> Presence {
+        match self {
+            Self::Declared => Presence::Present,
+            Self::Unknown(_) => Presence::Unknown,
+            Self::Removed { .. } | Self::Never => Presence::Absent,
+        }
+    }
+
+    fn tri(&self) -> Tri {
+        match self {
+            Self::Declared => Tri::Yes,
+            Self::Unknown(_) => Tri::Unknown,
+            Self::Removed { .. } | Self::Never => Tri::No,
+        }
+    }
+
+    fn declares(&self) -> Declares {
+        match self {
+            Self::Declared => Declares::Yes,
+            Self::Unknown(_) => Declares::Unknown,
+            Self::Removed { .. } => Declares::Once,
+            Self::Never => Declares::Never,
+        }
+    }
+}
+
+/// Who makes an object again.
+#[derive(Clone, Copy)]
+pub(super) enum Made {
+    /// Nobody.
+    No,
+    /// A controller, by a rule of the table.
+    By(&'static Rule),
+    /// The controller of its owner (the case at this index), if that is recoverable.
+    From(usize, Tri),
+}
+
+impl Made {
+    /// Whether a controller makes it again from something that is recoverable.
+    pub(super) fn again(self) -> Tri {
+        match self {
+            Self::No => Tri::No,
+            Self::By(_) => Tri::Yes,
+            Self::From(_, recoverable) => recoverable,
+        }
+    }
+}
+
+/// One object with what the witnesses say of it.
+pub(super) struct Case<'a> {
+    pub id: ObjectId,
+    pub claim: Option<Claim<'a>>,
+    pub git: Git<'a>,
+    pub live: Cluster<'a>,
+    pub copies: Copies<'a>,
+    pub trio: Option<Arc<Trio>>,
+    pub made: Made,
+    pub drift: Drift,
+    pub recovery: Recovery,
+    pub plural_group: Rc<str>,
+    pub namespaced: Option<bool>,
+    possible: Possible,
+}
+
+impl<'a> Case<'a> {
+    /// The object as any witness has it: live first, then Git, then a backup.
+    pub(super) fn any(&self) -> Option<&'a Object> {
+        self.live.last().or_else(|| self.claim.map(|c| &c.desired.object)).or_else(|| self.copies.any())
+    }
+
+    /// Why the comparison with Git could not be made, if so.
+    fn unjudged(&self) -> Option<&Failure> {
+        let outcome = |t: &'_ Arc<Trio>| t.live.as_ref().or(t.backup.as_ref()).is_some_and(|o| o.unjudged.is_some());
+        let trio = self.trio.as_ref().filter(|t| outcome(t))?;
+        trio.live.as_ref().and_then(|o| o.unjudged.as_ref()).or_else(|| trio.backup.as_ref().and_then(|o| o.unjudged.as_ref()))
+    }
+}
+
+/// Everything that is known, joined.
+pub(super) struct Join<'a> {
+    pub inputs: &'a Inputs<'a>,
+    pub engine: Engine<'a>,
+    pub memo: &'a Memo,
+    pub kinds: Kinds<'a>,
+    pub cluster: ClusterSide<'a>,
+    pub backups: BackupSide<'a>,
+    pub git: GitSide<'a>,
+    pub cases: Vec<Case<'a>>,
+}
+
+impl<'a> Join<'a> {
+    pub(super) fn of(inputs: &'a Inputs<'a>, memo: &'a Memo) -> Self {
+        let (declared, live, backed_up, config, now) = (inputs.declared, inputs.live, inputs.backed_up, inputs.config, inputs.now);
+        let ignore: Vec<_> = config.ignore.iter().filter(|r| r.expires.is_none_or(|e| e > now)).cloned().collect();
+        memo.begin(Engine::policy_print(&ignore));
+        let kinds = Kinds::of(declared, live, backed_up);
+        let cluster = ClusterSide::of(live, now, config.stale_after);
+        let backups = BackupSide::of(backed_up, crate::velero::Names::of(&live.kinds), now, config.stale_after);
+        let seen = |id: &ObjectId| live.objects.contains_key(id) || backups.holds(id);
+        let live_mark = |id: &ObjectId| live.objects.get(id).and_then(|o| o.meta.mark.as_ref());
+        let git = GitSide::of(declared, config, now, &kinds, memo, &seen, &live_mark);
+        let engine = Engine { schema: super::SCHEMA, ignore, memo };
+        let mut join = Self { inputs, engine, memo, kinds, cluster, backups, git, cases: Vec::new() };
+        join.gather();
+        join.settle();
+        // An object that every witness knows to be gone came from an older archive, and is gone here too.
+        join.keep_known();
+        join
+    }
+
+    fn gather(&mut self) {
+        let mut ids: HashSet<&ObjectId> = self.git.identities().collect();
+        ids.extend(self.inputs.live.objects.keys());
+        ids.extend(self.backups.identities());
+        let mut ids: Vec<&ObjectId> = ids.into_iter().collect();
+        ids.sort_unstable();
+        let cases = ids.iter().map(|id| self.case((*id).clone())).collect();
+        self.cases = cases;
+    }
+
+    /// Labels of an object for Velero's selectors, read when they are asked for.
+    pub(super) fn labels_of(&self, object: Option<&Object>) -> Labels {
+        object.map(|o| self.memo.labels(&o.content))
+    }
+
+    fn case(&self, id: ObjectId) -> Case<'a> {
+        let facts = self.kinds.facts(&id.gk, self.memo);
+        let namespaced = facts.as_ref().map(|f| f.namespaced);
+        let plural_group = facts.map_or_else(|| self.kinds.plural_group(&id.gk, self.memo), |f| f.plural_group);
+        let claim = self.git.claim_on(&id);
+        let live = self.cluster.of_object(&id);
+        let labels = || self.labels_of(live.last().or_else(|| claim.map(|c| &c.desired.object)));
+        let copies = self.backups.of_object(&id, &plural_group, namespaced, &labels);
+        let trouble = claim.and_then(|c| self.git.trouble_of(c.app()));
+        let git = match (&claim, trouble) {
+            (Some(_), Some(failure)) => Git::Unknown(failure.clone()),
+            (Some(_), None) => Git::Declared,
+            (None, _) => Git::Never,
+        };
+        let held = copies.held().map(|(_, object)| object);
+        let trio = match (&git, claim) {
+            (Git::Declared, Some(c)) if live.known().is_some() || held.is_some() => Some(self.engine.trio(c.wanted(&id), live.known(), held)),
+            _ => None,
+        };
+        Case {
+            id,
+            claim,
+            git,
+            live,
+            copies,
+            trio,
+            made: Made::No,
+            drift: Drift::Unknown,
+            recovery: Recovery::Unknown,
+            plural_group,
+            namespaced,
+            possible: Possible::default(),
+        }
+    }
+
+    /// The index of an object among the cases.
+    pub(super) fn find(&self, id: &ObjectId) -> Option<usize> {
+        self.cases.binary_search_by(|c| c.id.cmp(id)).ok()
+    }
+
+    /// The case of the owner whose controller makes this one.
+    fn owner(&self, case: &Case<'a>) -> Option<usize> {
+        owner_of(case.live.last().or_else(|| case.copies.any())?)?.iter().find_map(|id| self.find(id))
+    }
+
+    fn service(&self, id: &ObjectId) -> Option<serde_json::Value> {
+        let case = &self.cases[self.find(id)?];
+        case.any().map(|o| o.content.value())
+    }
+
+    /// Decides every case; a case that its owner decides waits for the owner.
+    fn settle(&mut self) {
+        let mut settled = vec![false; self.cases.len()];
+        for first in 0..self.cases.len() {
+            let mut chain = Vec::new();
+            let mut next = Some(first);
+            while let Some(n) = next.filter(|n| !settled[*n] && chain.len() < LONGEST_CHAIN && !chain.iter().any(|(seen, _)| seen == n)) {
+                let made = self.made(n);
+                chain.push((n, made));
+                next = match made {
+                    Made::From(owner, _) => Some(owner),
+                    Made::No | Made::By(_) => None,
+                };
+            }
+            while let Some((n, made)) = chain.pop() {
+                let made = match made {
+                    // Owners that own each other in a circle bring nothing back, nor does a chain that no controller would build.
+                    Made::From(owner, _) if !settled[owner] => Made::No,
+                    Made::From(owner, _) => Made::From(owner, self.cases[owner].possible.recoverable()),
+                    other => other,
+                };
+                self.decide(n, made);
+                settled[n] = true;
+            }
+        }
+    }
+
+    fn made(&self, n: usize) -> Made {
+        let case = &self.cases[n];
+        if matches!(case.git, Git::Declared) {
+            return Made::No;
+        }
+        let Some(object) = case.live.last().or_else(|| case.copies.any()) else { return Made::No };
+        if let Some(rule) = rule_for(object, &|id| self.service(id), self.memo) {
+            return Made::By(rule);
+        }
+        self.owner(case).map_or(Made::No, |owner| Made::From(owner, Tri::Unknown))
+    }
+
+    fn decide(&mut self, n: usize, made: Made) {
+        let case = &self.cases[n];
+        let git = match (&case.git, case.claim) {
+            (Git::Never, None) => self.undeclared(case, made),
+            (git, _) => git.clone(),
+        };
+        let held = case.copies.held().map(|(_, object)| object);
+        let same_as_git = case.trio.as_ref().and_then(|t| t.backup.as_ref()).filter(|o| o.unjudged.is_none()).map(|o| o.holds);
+        let same_as_live = match (&case.live, held) {
+            (Cluster::Present(live), Some(held)) => Some(live.content.print() == held.content.print()),
+            (Cluster::Absent, Some(_)) => Some(true),
+            _ => None,
+        };
+        let candidates = case.copies.candidates(same_as_git, same_as_live);
+        let possible = possible(git.tri(), case.live.tri(), made.again(), &candidates);
+        let agreement = case.trio.as_ref().and_then(|t| t.live.as_ref()).filter(|o| o.unjudged.is_none()).map(|o| o.agreement);
+        let drift = drift(git.declares(), case.live.tri(), agreement, !matches!(made, Made::No));
+        let case = &mut self.cases[n];
+        case.git = git;
+        case.made = made;
+        case.possible = possible;
+        case.drift = drift;
+        case.recovery = possible.verdict();
+    }
+
+    fn undeclared(&self, case: &Case<'a>, made: Made) -> Git<'a> {
+        let object = case.live.last().or_else(|| case.copies.any());
+        // Marks are copied from a Deployment to its ReplicaSets and from a Service to its EndpointSlices, so on what a controller makes
+        // they say nothing.
+        let made = !matches!(made, Made::No);
+        match self.git.undeclared(&case.id, object.and_then(|o| o.meta.mark.as_ref())) {
+            Undeclared::Claimed(failure) => Git::Unknown(failure),
+            Undeclared::Marked(failure) | Undeclared::Suspected(failure) if !made => Git::Unknown(failure),
+            Undeclared::Removed { app, former } if !made => Git::Removed { app, former },
+            _ => Git::Never,
+        }
+    }
+
+    fn keep_known(&mut self) {
+        let gone: Vec<bool> = self.cases.iter().map(|c| c.possible.nothing()).collect();
+        if !gone.contains(&true) {
+            return;
+        }
+        let mut kept = 0;
+        let moved: Vec<usize> = gone
+            .iter()
+            .map(|gone| {
+                kept += usize::from(!gone);
+                kept.saturating_sub(1)
+            })
+            .collect();
+        let mut at = 0;
+        self.cases.retain(|_| {
+            at += 1;
+            !gone[at - 1]
+        });
+        for case in &mut self.cases {
+            case.made = match case.made {
+                Made::From(owner, _) if gone[owner] => Made::No,
+                Made::From(owner, recoverable) => Made::From(moved[owner], recoverable),
+                other => other,
+            };
+        }
+    }
+
+    /// Why a case could not be judged, per side; empty if it was.
+    pub(super) fn unknown(&self, case: &Case<'a>) -> Vec<UnknownSide> {
+        self.unknown_within(case, LONGEST_CHAIN)
+    }
+
+    fn unknown_within(&self, case: &Case<'a>, owners: usize) -> Vec<UnknownSide> {
+        let mut out = Vec::new();
+        if case.drift != Drift::Unknown && case.recovery != Recovery::Unknown {
+            return out;
+        }
+        let mut add = |side, f: &Failure| out.push(UnknownSide { side, reason: f.reason.clone(), message: f.message.clone() });
+        if let Git::Unknown(failure) = &case.git {
+            add(Side::Git, failure);
+        } else if let Some(failure) = case.unjudged() {
+            add(Side::Git, failure);
+        }
+        if let Cluster::Unknown { failure, .. } = &case.live {
+            add(Side::Cluster, failure);
+        }
+        if case.recovery == Recovery::Unknown {
+            if let Some(failure) = case.copies.failure() {
+                add(Side::Backup, &failure);
+            }
+            if let Made::From(owner, Tri::Unknown) = case.made
+                && let Some(left) = owners.checked_sub(1)
+            {
+                let owner = &self.cases[owner];
+                for side in self.unknown_within(owner, left) {
+                    let message = format!("its owner {} could not be judged: {}", owner.id, side.message);
+                    if !out.iter().any(|o| o.side == side.side) {
+                        out.push(UnknownSide { message, ..side });
+                    }
+                }
+            }
+        }
+        out
+    }
+}

@@ -1,0 +1,265 @@
+//! Remembers comparisons between two runs, so that one edit compares one object again. pure
+//!
+//! Keys are fingerprints of what was compared, so an entry can never be wrong, only unused. What a run did not use is gone after it.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    hash::Hash,
+    sync::Arc,
+};
+
+use serde_json::{Map, Value};
+
+use super::compared::{Past, Trio};
+use crate::object::{Content, Fingerprint};
+
+/// Entries that a memo keeps of each sort if nothing else is asked for: enough for some 200,000 objects.
+const DEFAULT_CAP: usize = 200_000;
+
+/// What one comparison depends on besides the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct TrioKey {
+    /// Desired content.
+    pub desired: Fingerprint,
+    /// Whether the manifest's namespace is dropped.
+    pub drops_namespace: bool,
+    /// Live content and its field managers.
+    pub live: Option<(Fingerprint, u64)>,
+    /// The backup's content and its field managers.
+    pub backup: Option<(Fingerprint, u64)>,
+}
+
+/// What is read out of a CustomResourceDefinition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Definition {
+    pub kind: String,
+    pub plural: String,
+    pub namespaced: bool,
+}
+
+/// How much of the last run was remembered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoStats {
+    /// Comparisons made.
+    pub compared: usize,
+    /// Comparisons remembered.
+    pub reused: usize,
+    /// Entries held now.
+    pub entries: usize,
+}
+
+struct Cache<K, V> {
+    entries: HashMap<K, (V, u64)>,
+}
+
+impl<K, V> Default for Cache<K, V> {
+    fn default() -> Self {
+        Self { entries: HashMap::new() }
+    }
+}
+
+impl<K: Eq + Hash, V: Clone> Cache<K, V> {
+    fn get(&mut self, key: &K, round: u64) -> Option<V> {
+        let (value, used) = self.entries.get_mut(key)?;
+        *used = round;
+        Some(value.clone())
+    }
+
+    /// Keeps the value if there is room; without room the next run works it out again.
+    fn put(&mut self, key: K, value: V, round: u64, cap: usize) {
+        if self.entries.len() < cap {
+            self.entries.insert(key, (value, round));
+        }
+    }
+
+    fn sweep(&mut self, round: u64) {
+        self.entries.retain(|_, (_, used)| *used == round);
+    }
+}
+
+/// Comparisons of earlier runs. One belongs to one stream of reports; a fresh one is always right, only slower.
+pub struct Memo {
+    cap: usize,
+    round: Cell<u64>,
+    policy: Cell<Option<Fingerprint>>,
+    compared: Cell<usize>,
+    reused: Cell<usize>,
+    trios: RefCell<Cache<TrioKey, Arc<Trio>>>,
+    pasts: RefCell<Cache<TrioKey, Past>>,
+    rules: RefCell<Cache<(Fingerprint, u64), Option<usize>>>,
+    labels: RefCell<Cache<Fingerprint, Arc<Map<String, Value>>>>,
+    definitions: RefCell<Cache<Fingerprint, Arc<Definition>>>,
+}
+
+impl Default for Memo {
+    fn default() -> Self {
+        Self::with_cap(DEFAULT_CAP)
+    }
+}
+
+impl std::fmt::Debug for Memo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Memo").field("cap", &self.cap).field("stats", &self.stats()).finish()
+    }
+}
+
+impl Memo {
+    /// A memo that keeps at most this many entries of each sort; 0 remembers nothing.
+    pub fn with_cap(cap: usize) -> Self {
+        Self {
+            cap,
+            round: Cell::new(0),
+            policy: Cell::new(None),
+            compared: Cell::new(0),
+            reused: Cell::new(0),
+            trios: RefCell::default(),
+            pasts: RefCell::default(),
+            rules: RefCell::default(),
+            labels: RefCell::default(),
+            definitions: RefCell::default(),
+        }
+    }
+
+    /// What the last run remembered.
+    pub fn stats(&self) -> MemoStats {
+        let entries = self.trios.borrow().entries.len() + self.pasts.borrow().entries.len();
+        MemoStats { compared: self.compared.get(), reused: self.reused.get(), entries }
+    }
+
+    /// Starts a run under a policy; another policy than the last one's forgets what depended on it.
+    pub(super) fn begin(&self, policy: Fingerprint) {
+        self.round.set(self.round.get() + 1);
+        self.compared.set(0);
+        self.reused.set(0);
+        if self.policy.replace(Some(policy)) != Some(policy) {
+            self.trios.borrow_mut().entries.clear();
+            self.pasts.borrow_mut().entries.clear();
+        }
+    }
+
+    /// Ends a run: what it did not use is dropped.
+    pub(super) fn end(&self) {
+        let round = self.round.get();
+        self.trios.borrow_mut().sweep(round);
+        self.pasts.borrow_mut().sweep(round);
+        self.rules.borrow_mut().sweep(round);
+        self.labels.borrow_mut().sweep(round);
+        self.definitions.borrow_mut().sweep(round);
+    }
+
+    fn remember<K: Eq + Hash, V: Clone>(&self, cache: &RefCell<Cache<K, V>>, key: K, make: impl FnOnce() -> V) -> (V, bool) {
+        let round = self.round.get();
+        if let Some(value) = cache.borrow_mut().get(&key, round) {
+            return (value, true);
+        }
+        let value = make();
+        cache.borrow_mut().put(key, value.clone(), round, self.cap);
+        (value, false)
+    }
+
+    fn count(&self, reused: bool) {
+        let counter = if reused { &self.reused } else { &self.compared };
+        counter.set(counter.get() + 1);
+    }
+
+    pub(super) fn trio(&self, key: TrioKey, make: impl FnOnce() -> Trio) -> Arc<Trio> {
+        let (trio, reused) = self.remember(&self.trios, key, || Arc::new(make()));
+        self.count(reused);
+        trio
+    }
+
+    pub(super) fn past(&self, key: TrioKey, make: impl FnOnce() -> Past) -> Past {
+        let (past, reused) = self.remember(&self.pasts, key, make);
+        self.count(reused);
+        past
+    }
+
+    /// Which rule of [`super::derived`] says so, by content alone.
+    pub(super) fn rule(&self, content: Fingerprint, managers: u64, make: impl FnOnce() -> Option<usize>) -> Option<usize> {
+        self.remember(&self.rules, (content, managers), make).0
+    }
+
+    /// The labels of a content.
+    pub(super) fn labels(&self, content: &Content) -> Arc<Map<String, Value>> {
+        let read = || Arc::new(content.value().pointer("/metadata/labels").and_then(Value::as_object).cloned().unwrap_or_default());
+        self.remember(&self.labels, content.print(), read).0
+    }
+
+    /// What a CustomResourceDefinition defines; empty texts if it is not one.
+    pub(super) fn definition(&self, content: &Content) -> Arc<Definition> {
+        let read = || {
+            let value = content.value();
+            let text = |p: &str| value.pointer(p).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let namespaced = text("/spec/scope") != "Cluster";
+            Arc::new(Definition { kind: text("/spec/names/kind"), plural: text("/spec/names/plural"), namespaced })
+        };
+        self.remember(&self.definitions, content.print(), read).0
+    }
+}
+
+/// A quick 64-bit hash of a text. Not against an adversary: it only tells one writing of managedFields from the next.
+pub(super) fn quick_hash(text: Option<&str>) -> u64 {
+    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+    let Some(text) = text else { return 0 };
+    let mut hash = text.len() as u64 ^ MULTIPLIER;
+    let mut mix = |word: u64| {
+        let wide = u128::from(hash ^ word) * u128::from(MULTIPLIER);
+        hash = (wide as u64) ^ ((wide >> 64) as u64);
+        hash = hash.rotate_left(23).wrapping_add(word);
+    };
+    let (words, rest) = text.as_bytes().as_chunks::<8>();
+    words.iter().for_each(|w| mix(u64::from_le_bytes(*w)));
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    mix(u64::from_le_bytes(last));
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::{judge, world::World};
+
+    #[test]
+    fn one_edit_compares_one_object_again() {
+        let mut world = World::sample();
+        let mut memo = Memo::default();
+        let first = judge(&world.inputs(), &mut memo);
+        assert!(memo.stats().compared >= 3, "{:?}", memo.stats());
+        assert_eq!(judge(&world.inputs(), &mut memo), first);
+        assert_eq!(memo.stats().compared, 0, "nothing changed");
+        world = world.runs(vec![World::deployment("cart", 9)]);
+        judge(&world.inputs(), &mut memo);
+        assert_eq!(memo.stats().compared, 1, "one object was edited");
+    }
+
+    #[test]
+    fn what_a_run_did_not_use_is_forgotten() {
+        let mut memo = Memo::default();
+        judge(&World::sample().inputs(), &mut memo);
+        assert!(memo.stats().entries > 0);
+        judge(&World::new().inputs(), &mut memo);
+        assert_eq!(memo.stats().entries, 0);
+    }
+
+    #[test]
+    fn a_cap_bounds_the_entries_and_changes_no_verdict() {
+        let world = World::sample();
+        let mut small = Memo::with_cap(1);
+        let report = judge(&world.inputs(), &mut small);
+        assert!(small.stats().entries <= 2, "at most one of each sort: {:?}", small.stats());
+        assert_eq!(report, judge(&world.inputs(), &mut Memo::default()));
+    }
+
+    #[test]
+    fn the_quick_hash_sees_every_byte() {
+        let text: String = (0..40u8).map(|n| char::from(b'a' + n % 26)).collect();
+        for n in 0..text.len() {
+            let mut other = text.clone();
+            other.replace_range(n..=n, "#");
+            assert_ne!(quick_hash(Some(&text)), quick_hash(Some(&other)), "byte {n}");
+        }
+        assert_ne!(quick_hash(Some("")), quick_hash(None));
+    }
+}

@@ -1,0 +1,139 @@
+//! What belongs to no single object: blind spots, objects that two apps declare, kinds nobody serves, clocks that disagree. pure
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+
+use super::{
+    join::{Git, Join},
+    sides::Gate,
+    words,
+};
+use crate::{
+    object::{GroupKind, ObjectId, Text},
+    report::model::{BlindSpot, Drift, Note, ObjectReport, Presence},
+    witness::{Commit, Listing},
+};
+
+/// How far clocks may differ before a person should know.
+const SKEW: SignedDuration = SignedDuration::from_secs(120);
+
+/// Names that one note spells out; the rest is counted.
+const MOST_NAMES: usize = 5;
+
+fn names(all: &[String]) -> String {
+    let shown = all.iter().take(MOST_NAMES).cloned().collect::<Vec<_>>().join(", ");
+    if all.len() > MOST_NAMES { format!("{shown} and {} more", all.len() - MOST_NAMES) } else { shown }
+}
+
+/// Kinds and groups that could not be read.
+pub(super) fn blind_spots(join: &Join<'_>, objects: &[ObjectReport]) -> Vec<BlindSpot> {
+    let live = join.inputs.live;
+    // A kind matters if something of it is known from Git or a backup, or was known from the cluster before.
+    let asked: BTreeSet<&GroupKind> = objects.iter().map(|o| &o.id.gk).collect();
+    let mut out = Vec::new();
+    for (gk, kind) in &live.kinds {
+        let (Listing::Skipped(failure) | Listing::Failed(failure)) = &kind.listing else { continue };
+        let what = if gk.group.is_empty() { kind.plural.to_string() } else { format!("{}.{}", kind.plural, gk.group) };
+        let matters = asked.contains(gk);
+        out.push(BlindSpot { what: what.into(), reason: failure.reason.clone(), message: failure.message.clone(), matters });
+    }
+    for (group, failure) in &live.broken_groups {
+        let matters = asked.iter().any(|gk| gk.group == *group && !live.kinds.contains_key(gk));
+        out.push(BlindSpot { what: format!("*.{group}").into(), reason: failure.reason.clone(), message: failure.message.clone(), matters });
+    }
+    out.sort_by(|a, b| (&a.what, &a.reason).cmp(&(&b.what, &b.reason)));
+    out
+}
+
+/// Everything else that a person should know.
+pub(super) fn notes(join: &Join<'_>, objects: &[ObjectReport]) -> Vec<Note> {
+    let mut out = Vec::new();
+    shared(join, &mut out);
+    not_served(join, objects, &mut out);
+    unread_apps(join, &mut out);
+    histories(join, objects, &mut out);
+    clocks(join, &mut out);
+    out.sort_by(|a, b| (&a.reason, &a.message).cmp(&(&b.reason, &b.message)));
+    out
+}
+
+fn note(reason: &str, message: String) -> Note {
+    Note { reason: reason.into(), message }
+}
+
+fn shared(join: &Join<'_>, out: &mut Vec<Note>) {
+    for (id, apps) in &join.git.shared {
+        let all: Vec<String> = apps.iter().map(ToString::to_string).collect();
+        let message = format!("{id} is declared by the apps {}: the first one is judged; leave it to one of them", all.join(" and "));
+        out.push(note("shared_object", message));
+    }
+    for (id, app) in &join.git.repeated {
+        let message = format!("app {app} declares {id} more than once: the last one is judged, as it would win when applied");
+        out.push(note("repeated_object", message));
+    }
+}
+
+fn not_served(join: &Join<'_>, objects: &[ObjectReport], out: &mut Vec<Note>) {
+    let mut kinds: BTreeMap<&GroupKind, Vec<&ObjectId>> = BTreeMap::new();
+    for object in objects.iter().filter(|o| o.drift == Drift::Missing && o.sides.cluster == Presence::Absent) {
+        if matches!(join.cluster.gate(&object.id.gk), Gate::NotServed) {
+            kinds.entry(&object.id.gk).or_default().push(&object.id);
+        }
+    }
+    for (gk, ids) in kinds {
+        let all: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let message = format!("the cluster does not serve {gk}, which Git declares ({}): install its definition or take it out of Git", names(&all));
+        out.push(note("kind_not_served", message));
+    }
+}
+
+/// Deployers that put objects here and that no app of the configuration stands for.
+fn unread_apps(join: &Join<'_>, out: &mut Vec<Note>) {
+    let mut found: BTreeMap<&str, u64> = BTreeMap::new();
+    for case in &join.cases {
+        if let Git::Unknown(failure) = &case.git
+            && &*failure.reason == "app_unread"
+        {
+            *found.entry(&failure.message).or_default() += 1;
+        }
+    }
+    for (message, objects) in found {
+        out.push(note("app_unread", format!("{}: {message}", words::count(objects, "object", "objects"))));
+    }
+}
+
+/// Histories that ended early, where an open window has no start for it.
+fn histories(join: &Join<'_>, objects: &[ObjectReport], out: &mut Vec<Note>) {
+    for (name, state) in &join.inputs.declared.apps {
+        let Some(why) = &state.history.note else { continue };
+        let open = |o: &&ObjectReport| o.app.as_ref() == Some(name) && o.window.as_ref().is_some_and(|w| w.start.is_none());
+        let dateless = objects.iter().filter(open).count() as u64;
+        if dateless > 0 {
+            let windows = words::count(dateless, "open window has", "open windows have");
+            out.push(note("history_short", format!("app {name}: {windows} no start, because history was not searched further: {why}")));
+        }
+    }
+}
+
+fn clocks(join: &Join<'_>, out: &mut Vec<Note>) {
+    let now = join.inputs.now;
+    let mut commits: BTreeMap<&Text, &Commit> = BTreeMap::new();
+    let declared = join.inputs.declared;
+    let tips = declared.sources.values().filter_map(|s| s.tip.as_ref()).map(|t| &t.commit);
+    let past = declared.apps.values().flat_map(|a| a.history.objects.values().flatten()).filter_map(|s| s.since.as_ref());
+    commits.extend(tips.chain(past).filter(|c| c.time.duration_since(now) > SKEW).map(|c| (&c.sha, c)));
+    if !commits.is_empty() {
+        let all: Vec<String> = commits.values().map(|c| words::commit(c)).collect();
+        let message = format!("commits dated in the future ({}): the windows that they begin are dated by now instead", names(&all));
+        out.push(note("clock_skew", message));
+    }
+    let mut backups: Vec<String> = Vec::new();
+    let ahead = |b: &&crate::witness::Backup| b.start.is_some_and(|s| s.duration_since(now) > SKEW);
+    backups.extend(join.inputs.backed_up.backups.iter().filter(ahead).map(|b| b.name.to_string()));
+    backups.sort();
+    if !backups.is_empty() {
+        let message = format!("backups that begin in the future ({}): the clock of Velero or of this machine is wrong", names(&backups));
+        out.push(note("clock_skew", message));
+    }
+}

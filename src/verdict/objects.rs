@@ -1,0 +1,100 @@
+//! One object of the report: both verdicts, the evidence for them, and the sentence. pure
+
+use jiff::Timestamp;
+
+use super::{
+    compared::DEPLOYERS,
+    join::{Case, Git, Join},
+    why::why,
+    window::{start_of, window},
+};
+use crate::{
+    config::{AppName, SourceName},
+    report::model::{Drift, FieldReport, ObjectReport, Recovery, Sides},
+};
+
+/// The app that declares a case, or last did.
+fn app_of<'a>(join: &Join<'a>, case: &Case<'a>) -> Option<&'a AppName> {
+    match (&case.git, case.claim) {
+        (_, Some(claim)) => Some(claim.app()),
+        (Git::Removed { app, .. }, None) => *app,
+        (Git::Unknown(_), None) => join.git.mentioned(&case.id),
+        (Git::Declared | Git::Never, None) => None,
+    }
+}
+
+/// Since when a case drifts, if it does and that is known.
+fn drift_since(join: &Join<'_>, case: &Case<'_>, source: Option<&SourceName>) -> Option<Timestamp> {
+    if !case.drift.is_drift() {
+        return None;
+    }
+    let inputs = join.inputs;
+    let seen = || inputs.onsets.drift_since(&case.id, case.drift);
+    let landed = |commit: Option<&crate::witness::Commit>| {
+        let source = source?;
+        commit.map(|c| start_of(c, source, inputs.declared.sources.get(source), inputs.onsets, inputs.now).not_after)
+    };
+    let changed = || landed(case.claim.and_then(|c| c.states().first()?.since.as_ref()));
+    let since = match case.drift {
+        Drift::Changed | Drift::Added => {
+            let fields = case.trio.iter().flat_map(|t| &t.fields).map(|f| &f.report).filter(|f| f.class.is_some());
+            // A person's edit tells when it began. What the deployer wrote was right when it did, so there Git moved on.
+            let edits = fields.filter(|f| f.owner.as_ref().is_some_and(|o| !DEPLOYERS.contains(&&**o)));
+            let edited = edits.filter_map(|f| f.time).min();
+            edited.or_else(|| if case.drift == Drift::Changed { changed() } else { None }).or_else(seen)
+        }
+        Drift::Missing => seen().or_else(|| if case.recovery == Recovery::Split { changed() } else { None }),
+        Drift::Removed => match &case.git {
+            Git::Removed { former: Some(f), .. } => landed(f.removed()).or_else(seen),
+            _ => seen(),
+        },
+        _ => None,
+    };
+    since.map(|t| t.min(inputs.now))
+}
+
+/// The differing fields, with the lines on which Git writes them.
+fn fields(case: &Case<'_>) -> Vec<FieldReport> {
+    let Some(trio) = case.trio.as_ref().filter(|t| !t.fields.is_empty()) else { return Vec::new() };
+    let origin = case.claim.and_then(|c| c.desired.origin.as_ref().map(|o| (o, c.desired.object.content.value())));
+    let of = |field: &super::compared::Field| {
+        let mut report = field.report.clone();
+        if let Some((origin, root)) = &origin {
+            report.file = Some(origin.file.clone());
+            report.line = origin.lines.line_of(&field.path, root);
+        }
+        report
+    };
+    trio.fields.iter().map(of).collect()
+}
+
+/// The report on one case.
+pub(super) fn object(join: &Join<'_>, case: &Case<'_>) -> ObjectReport {
+    let app = app_of(join, case);
+    let settings = app.and_then(|a| join.git.apps().get(a));
+    let source = settings.map(|a| &a.source);
+    let layer = settings.and_then(|a| a.layer).unwrap_or_else(|| join.inputs.config.layers.layer_of(&case.id, app));
+    let window = window(join, case);
+    let unknown = join.unknown(case);
+    let origin = case.claim.and_then(|c| c.desired.origin.as_ref());
+    let version = case.claim.map(|c| &c.desired.object).or_else(|| case.any()).map(|o| o.version.clone());
+    ObjectReport {
+        version: version.unwrap_or_else(|| "".into()),
+        app: app.cloned(),
+        source: source.cloned(),
+        layer,
+        sides: Sides { git: case.git.presence(), cluster: case.live.presence(), backup: case.copies.presence() },
+        drift: case.drift,
+        drift_since: drift_since(join, case, source),
+        recovery: case.recovery,
+        why: why(join, case, window.as_ref(), &unknown),
+        window,
+        backup: case.copies.speaker().map(|b| b.name.clone()),
+        unknown,
+        fields: fields(case),
+        suppressed: case.trio.iter().flat_map(|t| &t.silenced).map(|s| s.leaves).sum(),
+        file: origin.map(|o| o.file.clone()),
+        line: origin.map(|o| o.line),
+        id: case.id.clone(),
+    }
+}
