@@ -279,7 +279,7 @@ fn the_demo_ends_by_itself_when_told_so() {
 }
 
 /// Texts that stand in places where only secrets stand. No output may hold one, plain or in base64.
-const CANARIES: [&str; 8] = [
+const CANARIES: [&str; 10] = [
     "canary-git-data",
     "canary-git-stringdata",
     "canary-git-last-applied",
@@ -288,6 +288,8 @@ const CANARIES: [&str; 8] = [
     "canary-env-password",
     "canary-token-file",
     "canary-url-password",
+    "canary-backup-data",
+    "canary-backup-last-applied",
 ];
 
 fn in_base64(text: &str) -> String {
@@ -314,13 +316,13 @@ fn no_secret_comes_out_anywhere() {
              '{{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"data\":{{\"key\":\"{inner}\"}},\"stringData\":{{\"plain\":\"{applied}\"}}}}'\ndata:\n  key: {data}\n{string_data}"
         )
     };
-    // Git holds it in the commit, the dump as the server would serve it. The archive is the dump of another moment.
+    // Git holds it in the commit, the dump as the server would serve it.
     let repo = crate::support::git_repo::Repo::new(world.home(), "fleet2");
     let git = secret(CANARIES[0], &format!("stringData:\n  plain: {}\n", CANARIES[1]), CANARIES[2]);
     repo.commit("Keys", &[("shop/keys.yaml", &git)]);
     let live = secret(CANARIES[3], "", CANARIES[4]);
     std::fs::write(world.path("cluster/shop/secret-keys.yaml"), &live).expect("written");
-    let archived: Value = serde_yaml::from_str(&live).expect("YAML");
+    let archived: Value = serde_yaml::from_str(&secret(CANARIES[8], "", CANARIES[9])).expect("YAML");
     let archive = world.home().join("keys.tar.gz");
     let names = snapgap::velero::Names::builtin();
     let out = std::fs::File::create(&archive).expect("a file");

@@ -27,6 +27,8 @@ fn the_reference_of_the_configuration_is_up_to_date() {
 
 /// The long help of a command and of all below it.
 fn help(command: &mut clap::Command, path: &str, depth: usize, text: &mut String) {
+    // What is set where the tests run is no part of the document.
+    *command = std::mem::take(command).mut_args(|a| a.hide_env_values(true));
     let long = command.render_long_help().to_string();
     let lines: Vec<_> = long.lines().map(str::trim_end).collect();
     let _ = write!(text, "{} `{path}`\n\n```text\n{}\n```\n\n", "#".repeat(depth), lines.join("\n").trim());
