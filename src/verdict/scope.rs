@@ -4,9 +4,9 @@
 //! Both need the scope of the kind: what live discovery says, else the built-in table, else a CustomResourceDefinition in the
 //! cluster, in Git or in a backup. Where nobody knows, both identities are tried against what was read, as Argo CD does.
 
-use std::{borrow::Cow, cell::RefCell, collections::HashMap, rc::Rc};
+use std::{borrow::Cow, cell::RefCell, rc::Rc};
 
-use super::memo::Memo;
+use super::{fast::FastMap, memo::Memo};
 use crate::{
     object::{GroupKind, Object, ObjectId, Text, builtin},
     witness::{BackedUp, BackupContent, Declared, Live},
@@ -25,7 +25,7 @@ pub(super) struct KindFacts {
 pub(super) struct Kinds<'a> {
     live: &'a Live,
     definitions: Vec<&'a Object>,
-    known: RefCell<HashMap<GroupKind, Option<KindFacts>>>,
+    known: RefCell<FastMap<GroupKind, Option<KindFacts>>>,
 }
 
 /// The identity that a manifest really names.

@@ -1,10 +1,10 @@
 //! What the cluster says of one object: present, absent, or unknown with its reason. pure
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{recovery::Tri, words};
+use super::{fast::FastMap, recovery::Tri, words};
 use crate::{
     object::{GroupKind, Object, ObjectId},
     report::model::Presence,
@@ -74,7 +74,7 @@ pub(super) enum Gate {
 pub(super) struct ClusterSide<'a> {
     live: &'a Live,
     trouble: Option<Rc<Failure>>,
-    gates: RefCell<HashMap<GroupKind, Gate>>,
+    gates: RefCell<FastMap<GroupKind, Gate>>,
 }
 
 /// Whether a view is too old to be believed, as a failure of the given reason.
@@ -118,11 +118,17 @@ impl<'a> ClusterSide<'a> {
         }
     }
 
-    /// What the cluster says of an object.
-    pub(super) fn of_object(&self, id: &ObjectId) -> Cluster<'a> {
-        let found = self.live.objects.get(id).map(|o| &**o);
-        match (self.gate(&id.gk), found) {
-            (Gate::Closed(failure), last) => Cluster::Unknown { failure, last },
+    /// Everything in the inventory.
+    pub(super) fn inventory(&self) -> impl Iterator<Item = (&'a ObjectId, &'a Object)> {
+        self.live.objects.iter().map(|(id, o)| (id, &**o))
+    }
+}
+
+impl Gate {
+    /// What the cluster says of an object of this kind that its inventory holds or does not.
+    pub(super) fn judge<'a>(&self, found: Option<&'a Object>) -> Cluster<'a> {
+        match (self, found) {
+            (Self::Closed(failure), last) => Cluster::Unknown { failure: failure.clone(), last },
             (_, Some(object)) => Cluster::Present(object),
             (_, None) => Cluster::Absent,
         }
@@ -136,7 +142,8 @@ mod tests {
 
     fn says(world: &World, kind: (&str, &str), name: &str) -> String {
         let side = ClusterSide::of(&world.live, world.now, Duration::from_secs(900));
-        match side.of_object(&ObjectId::new(kind.0, kind.1, Some("shop"), name)) {
+        let id = ObjectId::new(kind.0, kind.1, Some("shop"), name);
+        match side.gate(&id.gk).judge(world.live.objects.get(&id).map(|o| &**o)) {
             Cluster::Present(_) => "present".into(),
             Cluster::Absent => "absent".into(),
             Cluster::Unknown { failure, last } => format!("{}{}", failure.reason, if last.is_some() { ", last good" } else { "" }),

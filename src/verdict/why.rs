@@ -61,9 +61,8 @@ impl Teller<'_, '_> {
         words::clock(at, self.now)
     }
 
-    fn named(&self, backup: &Backup) -> String {
-        let start = backup.start.map(|s| format!(" ({})", self.clock(s))).unwrap_or_default();
-        format!("{}{start}", backup.name)
+    fn named<'s>(&'s self, backup: &'s Backup) -> &'s str {
+        self.join.backups.label(backup)
     }
 
     fn commit(&self, commit: &Commit) -> String {
