@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use snapgap::{
     config::{App, AppName, ArchiveLimits, Cluster, Config, History, LayerRules, Metrics, Render, Renderer, Sandbox, SourceName, Velero, Web},
     object::{GroupKind, Object, ObjectId, Redactor, admit},
+    velero::Scope,
     verdict::{Inputs, Memo, Onsets, judge},
     witness::{
         AppHistory, AppState, Archive, BackedUp, Backup, BackupContent, BackupState, Commit, Declared, Desired, KindState, Listing, Live, PastState,
@@ -155,7 +156,7 @@ fn world() -> World {
     let live = Live {
         kinds: kinds.collect(),
         discovered: true,
-        objects: map((0..OBJECTS).map(|n| served(n, if n % 20 == 7 { 1 } else { 2 }))),
+        objects: map((0..OBJECTS).map(|n| served(n, if n % 20 == 7 { 1 } else { 2 }))).into_iter().collect(),
         as_of: Some(now),
         ..Live::default()
     };
@@ -172,7 +173,7 @@ fn world() -> World {
         expires: None,
         errors: 0,
         warnings: 0,
-        scope: Arc::default(),
+        scope: Arc::new(Scope::of_backup(&json!({"includedNamespaces":["*"],"includeClusterResources":true}), true)),
         content: BackupContent::Read(Arc::new(archive)),
     };
     let backed_up = BackedUp { backups: vec![backup], as_of: Some(now), ..BackedUp::default() };

@@ -2,6 +2,8 @@
 //!
 //! Reading the file is `cli`'s job; this room parses and checks text. Unknown keys are refused everywhere.
 
+mod check;
+pub mod docs;
 pub mod duration;
 pub mod file;
 pub mod layers;

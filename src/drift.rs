@@ -1,11 +1,30 @@
 //! The local drift engine: desired against observed, on what Git sets, with an owner for every differing leaf. pure
 //!
 //! The interface is meant to outlive today's engine: a deeper one replaces the inside of [`compare()`], not its shape.
+//!
+//! What today's engine does not know, it keeps silent and counts, or leaves to the reader as drift:
+//! * the schema of custom resources: their lists have one writer as a whole and an order, what Git does not set inside them is not told
+//!   from a default, and quantities and durations are told by name and by form;
+//! * what other objects say: replicas are left to an autoscaler if the scale subresource's owner is a controller, whatever its range;
+//! * a value that admission rewrites stays under its writer's name, so it shows as `changed`;
+//! * the order of keyed lists, also of `env` and `initContainers`, where it can matter.
 
 pub mod compare;
+mod computed;
+mod ignore;
+mod judge;
+mod lists;
+pub mod owners;
+mod rules;
 pub mod schema;
+mod values;
 
-use std::borrow::Cow;
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod laws;
+
+use std::{borrow::Cow, sync::Arc};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -78,6 +97,11 @@ impl Comparison {
     pub fn holds_desired(&self) -> bool {
         self.unjudged.is_none() && !self.leaves.iter().any(|l| matches!(l.class, LeafClass::Changed | LeafClass::Missing))
     }
+
+    /// Whether the observed object also holds nothing that Git has dropped: no leaf is `Changed`, `Missing` or `Removed`.
+    pub fn holds_only_desired(&self) -> bool {
+        self.holds_desired() && !self.leaves.iter().any(|l| l.class == LeafClass::Removed)
+    }
 }
 
 /// One object to be compared, as borrowed parts.
@@ -99,15 +123,33 @@ pub trait Schema: Sync {
     fn empty_means_something(&self, gvk: &Gvk, path: &[&str]) -> bool;
     /// The value that the server fills in when Git sets none; `None` if there is none or it is not known.
     fn default_of(&self, gvk: &Gvk, path: &[&str]) -> Option<Value>;
+    /// Whether the kind is covered at all. Of a kind that is not, lists and defaults are not known, and the engine says less.
+    fn knows(&self, _gvk: &Gvk) -> bool {
+        true
+    }
+    /// Whether this value is one that the server fills in when Git sets none. Some fields have several, depending on others.
+    fn is_default(&self, gvk: &Gvk, path: &[&str], value: &Value) -> bool {
+        self.default_of(gvk, path).is_some_and(|d| d == *value)
+    }
+    /// Whether the leaf at this path is bytes in base64, where white space means nothing.
+    fn is_base64(&self, _gvk: &Gvk, _path: &[&str]) -> bool {
+        false
+    }
+    /// Whether the mapping or list at this path has one writer as a whole, so that a member Git does not set is a change of what it sets.
+    fn is_whole(&self, gvk: &Gvk, path: &[&str]) -> bool {
+        matches!(self.list_kind(gvk, path), ListKind::Bag)
+    }
 }
 
-/// How the items of a list are paired.
+/// How the items of a list are paired. Items of keyed lists that repeat a key are paired in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListKind {
     /// By these key fields, each with the default that stands for an absent one.
-    Keyed(Vec<(&'static str, Option<&'static str>)>),
-    /// A set: order does not matter.
+    Keyed(Arc<[(Text, Option<Text>)]>),
+    /// A set whose items have writers of their own: order does not matter, and an item that Git does not set is an addition.
     Set,
+    /// One value whose order does not matter (RBAC rules): an item that Git does not set is a change.
+    Bag,
     /// As one value: order matters.
     Atomic,
 }

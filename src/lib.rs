@@ -1,4 +1,4 @@
-//! snapgap: joins what Git declares, what a Kubernetes cluster runs and what its Velero backups would restore. pure: module list only.
+//! snapgap: joins what Git declares, what a Kubernetes cluster runs and what its Velero backups would restore. pure
 //!
 //! The code map, the invariants and the decisions are in `ARCHITECTURE.md`.
 
@@ -6,6 +6,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod daemon;
+pub mod demo;
 pub mod drift;
 pub mod git;
 pub mod http;
@@ -13,6 +14,8 @@ pub mod metrics;
 pub mod object;
 pub mod render;
 pub mod report;
+pub mod stages;
+pub mod tls;
 pub mod velero;
 pub mod verdict;
 pub mod witness;

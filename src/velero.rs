@@ -1,5 +1,15 @@
-//! The backup side: which backup counts, what it was asked to hold, what it holds. I/O: `archive` reads files; the rest is pure.
+//! The backup side: which backup counts, what it was asked to hold, what it holds. I/O: `archive` and `files` read files; the rest is pure.
 
+pub mod archive;
+pub mod assess;
+pub mod cron;
+pub mod custom;
+pub mod files;
+pub mod glob;
+pub mod names;
 pub mod scope;
+pub mod state;
 
-pub use scope::{Coverage, Scope};
+pub use assess::{FileBackup, assess};
+pub use names::Names;
+pub use scope::{Coverage, Scope, Subject};

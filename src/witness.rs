@@ -2,13 +2,16 @@
 //!
 //! Each witness is immutable once published. What could not be read stands in it as a [`Failure`], never as an absence.
 
+pub mod objects;
+
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
 
 use jiff::Timestamp;
+pub use objects::Objects;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -131,7 +134,7 @@ pub struct RenderEvidence {
     pub tool: Option<Text>,
     /// Hash of everything that the render can depend on. Equal closures render the same.
     pub closure: Text,
-    /// How the program was confined: `namespace`, `landlock+seccomp`, `none` ... ; absent for native renderers.
+    /// How the program was confined: `netns+mountns+seccomp`, `landlock+seccomp`, `none` ... ; absent for native renderers.
     pub sandbox: Option<Text>,
     /// Helm and Argo CD hooks that were left out: they are no part of the steady state.
     pub hooks: usize,
@@ -204,18 +207,30 @@ pub struct Live {
     pub server_version: Option<Text>,
     /// Every kind that discovery names, and how reading it went.
     pub kinds: BTreeMap<GroupKind, KindState>,
-    /// Groups whose kinds discovery could not name (stale or failed aggregated APIs). A kind in one of these is unknown, never absent.
+    /// Groups whose kinds discovery could not name (stale or failed aggregated APIs). A kind of such a group that `kinds` does not name
+    /// is unknown, never absent.
     pub broken_groups: BTreeMap<Text, Failure>,
     /// Whether discovery as a whole is to be believed: a kind that it does not name is then not served.
     pub discovered: bool,
+    /// Namespaces that the view speaks for, if not for the whole cluster (a dump of some namespaces): what lies elsewhere, or in no
+    /// namespace, and is not in the view is unknown, never absent. `None`: the whole cluster.
+    pub namespaces: Option<BTreeSet<Text>>,
     /// The objects.
-    pub objects: HashMap<ObjectId, Arc<Object>>,
-    /// Whole objects, status included, of the few kinds whose status speaks for others: everything in the group `velero.io`.
+    pub objects: Objects,
+    /// Whole objects, status included, of the few kinds whose status speaks for others: the group `velero.io`, without DownloadRequest
+    /// (its status holds a signed URL) and without managedFields.
     pub controllers: HashMap<ObjectId, Arc<serde_json::Value>>,
     /// When the view was last known to be true.
     pub as_of: Option<Timestamp>,
     /// Why the newest attempt failed as a whole, if it did.
     pub failure: Option<Failure>,
+}
+
+impl Live {
+    /// Whether the view would hold this object if it existed, as far as namespaces go.
+    pub fn covers(&self, id: &ObjectId) -> bool {
+        self.namespaces.as_ref().is_none_or(|covered| id.namespace.as_ref().is_some_and(|n| covered.contains(n)))
+    }
 }
 
 /// A kind that the server serves.

@@ -1,1 +1,300 @@
-//! The configuration file as it is written, and its way into a validated `Config`. pure
+//! The configuration file as it is written. pure
+//!
+//! Every struct refuses unknown keys, so a typo is an error that names the key, the place and what is allowed there.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::{DirectoryRules, Layer, Sandbox};
+
+/// Why a configuration is refused. The message names the key and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+/// The file `snapgap.yaml`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    /// Git repositories.
+    pub sources: Vec<SourceEntry>,
+    /// Apps: roots in the sources.
+    pub apps: Vec<AppEntry>,
+    /// Where the cluster is read from.
+    pub cluster: ClusterEntry,
+    /// Where Velero's objects and archives are read from.
+    pub velero: VeleroEntry,
+    /// Rules that assign layers; the first that matches decides, the built-in ones come last.
+    pub layers: Vec<LayerEntry>,
+    /// Longest window that each layer is allowed.
+    pub objectives: ObjectivesEntry,
+    /// Differences to leave out.
+    pub ignore: Vec<IgnoreEntry>,
+    /// How exec renderers are confined.
+    pub render: RenderEntry,
+    /// How far back windows are searched in history.
+    pub history: HistoryEntry,
+    /// The daemon's listener.
+    pub web: WebEntry,
+    /// Bounds of the metrics.
+    pub metrics: MetricsEntry,
+    /// How old a stage's last good value may be before what depends on it is unknown. Default `1h`.
+    pub stale_after: Option<String>,
+    /// Where bare mirrors are kept. Default: `snapgap` in the user's cache folder.
+    pub cache_dir: Option<PathBuf>,
+    /// Where the daemon keeps onset times. Without it they are kept in memory only.
+    pub state_file: Option<PathBuf>,
+}
+
+/// One entry of `sources`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceEntry {
+    /// Name, unique. Default `main`.
+    pub name: Option<String>,
+    /// `https://`, `ssh://`, `user@host:path`, `file://` or a path on this machine; never with credentials in it.
+    pub url: String,
+    /// Branch, tag or commit. Default: the remote's HEAD.
+    #[serde(rename = "ref")]
+    pub reference: Option<String>,
+    /// How to authenticate.
+    #[serde(default)]
+    pub auth: AuthEntry,
+    /// PEM bundle to trust besides the system's roots.
+    pub ca_file: Option<PathBuf>,
+    /// Proxy for https.
+    pub proxy: Option<String>,
+    /// Deadline over one whole fetch. Default `2m`.
+    pub timeout: Option<String>,
+    /// Bytes that one fetch may bring. Default `1Gi`.
+    pub max_fetch: Option<String>,
+    /// How often the daemon asks for the tip. Default `1m`.
+    pub interval: Option<String>,
+}
+
+/// `auth` of a source. Credentials are named by file or environment variable, never written here.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuthEntry {
+    /// User name for HTTP basic.
+    pub username: Option<String>,
+    /// File with the password or token for HTTP basic.
+    pub password_file: Option<PathBuf>,
+    /// Environment variable with the password or token for HTTP basic.
+    pub password_env: Option<String>,
+    /// File with a bearer token.
+    pub token_file: Option<PathBuf>,
+    /// Environment variable with a bearer token.
+    pub token_env: Option<String>,
+    /// Private key for ssh.
+    pub ssh_key_file: Option<PathBuf>,
+    /// known_hosts for ssh; host keys are checked strictly.
+    pub known_hosts_file: Option<PathBuf>,
+}
+
+/// One entry of `apps`. The same keys are taken by `--app NAME=PATH[:RENDERER][,KEY=VALUE ...]`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AppEntry {
+    /// Name, unique.
+    pub name: String,
+    /// Folder or single file inside the source; empty or `.` for the root.
+    #[serde(default)]
+    pub path: String,
+    /// Source; may be left out if there is only one.
+    pub source: Option<String>,
+    /// `auto` (default), `directory`, `kustomize` or `helm`.
+    pub renderer: Option<String>,
+    /// Destination namespace: filled into namespaced objects that name none.
+    pub namespace: Option<String>,
+    /// Layer; left out, the layer rules decide.
+    pub layer: Option<Layer>,
+    /// `directory`: descend into subfolders.
+    pub recurse: Option<bool>,
+    /// `directory`: glob on the path relative to the app; only matching files are read.
+    pub include: Option<String>,
+    /// `directory`: glob on the path relative to the app; matching files are not read.
+    pub exclude: Option<String>,
+    /// `directory`: whose rules decide on files that do not parse.
+    pub rules: Option<DirectoryRules>,
+    /// `helm`: release name; default the app's name.
+    pub release_name: Option<String>,
+    /// `helm`: value files relative to the app's folder, in order.
+    pub value_files: Option<Vec<String>>,
+    /// `helm`: inline values as YAML text; they win over the files.
+    pub values: Option<String>,
+    /// `helm`: Kubernetes version to render for; default the cluster's.
+    pub kube_version: Option<String>,
+    /// `helm`: leave out the chart's `crds/` folder.
+    pub skip_crds: Option<bool>,
+}
+
+/// `cluster`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClusterEntry {
+    /// A dump instead of a live cluster: folder, file or Velero tarball.
+    pub dump: Option<PathBuf>,
+    /// Kubeconfig; default the usual places, then in-cluster.
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig.
+    pub context: Option<String>,
+    /// Kinds not to read, as globs on `plural.group`.
+    pub exclude: Vec<String>,
+    /// Read Secrets (reduced to keyed hashes at once). Needs the Secrets tier of RBAC. Default: false.
+    pub secrets: bool,
+}
+
+/// `velero`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VeleroEntry {
+    /// The namespace that Velero watches. Default `velero`.
+    pub namespace: Option<String>,
+    /// Archives on this machine.
+    pub backups: Vec<BackupEntry>,
+    /// Entries that one archive may have. Default 2,000,000.
+    pub max_entries: Option<u64>,
+    /// Size of one object. Default `16Mi`.
+    pub max_object: Option<String>,
+    /// Size of one archive, inflated. Default `16Gi`.
+    pub max_total: Option<String>,
+    /// Time for one archive. Default `10m`.
+    pub timeout: Option<String>,
+}
+
+/// One entry of `velero.backups`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BackupEntry {
+    /// `<name>.tar.gz`, with `velero-backup.json` beside it; or a folder of backups as in a bucket.
+    pub file: PathBuf,
+    /// Its name, if the file does not tell.
+    pub name: Option<String>,
+    /// When it started (RFC 3339), if there is no `velero-backup.json`.
+    pub start: Option<String>,
+}
+
+/// One entry of `layers`: everything that is named must match.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LayerEntry {
+    /// The layer that is assigned.
+    pub layer: Layer,
+    /// Globs on app names.
+    pub apps: Option<Vec<String>>,
+    /// Globs on namespaces.
+    pub namespaces: Option<Vec<String>>,
+    /// Globs on `Kind` or `Kind.group`.
+    pub kinds: Option<Vec<String>>,
+}
+
+/// `objectives`: the longest window that each layer is allowed.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ObjectivesEntry {
+    /// Default `24h`.
+    pub cluster: Option<String>,
+    /// Default `24h`.
+    pub platform: Option<String>,
+    /// Default `8h`.
+    pub apps: Option<String>,
+}
+
+/// One entry of `ignore`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IgnoreEntry {
+    /// Why; shown beside every suppression.
+    pub reason: String,
+    /// Glob on the group; the core group is the empty text.
+    pub group: Option<String>,
+    /// Glob on the kind.
+    pub kind: Option<String>,
+    /// Glob on the namespace.
+    pub namespace: Option<String>,
+    /// Glob on the name.
+    pub name: Option<String>,
+    /// JSON pointers; `*` stands for any one step. Without pointers and managers the whole object is left out.
+    #[serde(default)]
+    pub pointers: Vec<String>,
+    /// Field managers whose fields are left out.
+    #[serde(default)]
+    pub managers: Vec<String>,
+    /// RFC 3339; after this moment the rule no longer holds.
+    pub expires: Option<String>,
+}
+
+/// `render`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RenderEntry {
+    /// `strict` (default): refuse to render when the kernel cannot cut the network. `best-effort`: render and say so.
+    pub sandbox: Sandbox,
+    /// The kustomize program. Default `kustomize` on PATH.
+    pub kustomize: Option<PathBuf>,
+    /// The helm program. Default `helm` on PATH.
+    pub helm: Option<PathBuf>,
+    /// Wall clock for one render. Default `60s`.
+    pub timeout: Option<String>,
+    /// Address space of one render. Default `2Gi`.
+    pub max_memory: Option<String>,
+    /// Bytes that one render may print. Default `64Mi`.
+    pub max_output: Option<String>,
+}
+
+/// `history`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HistoryEntry {
+    /// First-parent commits to look at. Default 500.
+    pub commits: Option<usize>,
+    /// Renders of older states per app. Default 50.
+    pub renders: Option<usize>,
+}
+
+/// `web`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebEntry {
+    /// Address and port. Default `127.0.0.1:9645`.
+    pub listen: Option<String>,
+    /// File with the bearer token that every request but the probes must carry.
+    pub token_file: Option<PathBuf>,
+    /// Certificate chain (PEM).
+    pub tls_cert_file: Option<PathBuf>,
+    /// Private key (PEM).
+    pub tls_key_file: Option<PathBuf>,
+    /// Allow `POST /-/reload`. Default false.
+    pub enable_lifecycle: bool,
+}
+
+/// `metrics`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsEntry {
+    /// Per-object series at most; 0 switches them off. Default 500.
+    pub max_object_series: Option<usize>,
+    /// Namespaces with series of their own. Default 200.
+    pub max_namespaces: Option<usize>,
+}
+
+/// What is not written in the file but known where the program runs.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Default cache folder.
+    pub cache_dir: PathBuf,
+}
+
+impl File {
+    /// Reads a file's text. An empty text is an empty configuration.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        if text.lines().all(|l| l.trim().is_empty() || l.trim_start().starts_with('#') || l.trim() == "---") {
+            return Ok(Self::default());
+        }
+        serde_yaml::from_str(text).map_err(|e| ConfigError(e.to_string()))
+    }
+}

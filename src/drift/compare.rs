@@ -1,66 +1,361 @@
 //! Compares one desired object with one observed one. pure
+//!
+//! Both trees are walked at once. Schema, owners and rules are asked only where they differ, so that equal objects cost next to nothing.
 
-use std::collections::BTreeMap;
+use std::{cell::OnceCell, sync::Arc};
 
 use serde_json::Value;
 
-use super::{Comparison, Leaf, LeafClass, Observed, Policy};
-use crate::object::{FieldPath, Text};
+use super::{
+    Comparison, ListKind, Observed, Policy, computed,
+    ignore::Applies,
+    lists::{self, Keys, Pairs},
+    owners::Owners,
+    values::{same, same_base64, same_duration, same_quantity},
+};
+use crate::{object::Text, witness::Failure};
 
-/// Compares on what Git sets, and looks for a person's additions if the policy asks.
+/// Metadata that is compared at all, and whether also what only the observed side has is looked at. Name and namespace are identity, the
+/// rest is the server's (uid, generation, ...). Finalizers and owners are compared if Git sets them; controllers add their own.
+const METADATA: [(&str, bool); 4] = [("labels", true), ("annotations", true), ("finalizers", false), ("ownerReferences", false)];
+
+/// Compares on what Git sets, and looks for what a person added or Git dropped if the observed side says who owns what.
+///
+/// For a backup (`look_for_additions` off) a person's additions are passed over, and extras are not counted.
 pub fn compare(desired: &Value, observed: Observed<'_>, policy: &Policy<'_>) -> Comparison {
-    let mut out = Comparison::default();
-    let owners = owners(observed.managers);
-    walk(desired, Some(observed.value), FieldPath::root(), &owners, policy, &mut out);
-    out.leaves.sort_by(|a, b| a.path.cmp(&b.path));
+    if desired == observed.value {
+        return Comparison::default();
+    }
+    if desired.get("sops").is_some_and(Value::is_object) {
+        return Comparison { unjudged: Some(encrypted()), ..Comparison::default() };
+    }
+    let mut walk = Walk {
+        policy,
+        known: policy.schema.knows(policy.gvk),
+        root: observed.value,
+        managers: observed.managers,
+        path: Vec::with_capacity(12),
+        steps: Vec::with_capacity(12),
+        frames: Vec::with_capacity(12),
+        owners: OnceCell::new(),
+        ignore: OnceCell::new(),
+        whole: None,
+        encrypted: false,
+        out: Comparison::default(),
+    };
+    walk.object(desired, observed.value);
+    let (encrypted_leaf, mut out) = (walk.encrypted, walk.out);
+    if encrypted_leaf {
+        return Comparison { unjudged: Some(encrypted()), ..Comparison::default() };
+    }
+    if out.leaves.len() > 1 {
+        out.leaves.sort_by(|a, b| (&a.path, a.class).cmp(&(&b.path, b.class)));
+    }
+    out.silenced.sort_by(|a, b| (&a.rule, &a.reason).cmp(&(&b.rule, &b.reason)));
     out
 }
 
-type Owners = BTreeMap<String, (Text, Option<jiff::Timestamp>)>;
-
-fn owners(managers: Option<&str>) -> Owners {
-    let mut found = Owners::new();
-    let entries: Vec<Value> = managers.and_then(|m| serde_json::from_str(m).ok()).unwrap_or_default();
-    for entry in &entries {
-        let Some(manager) = entry["manager"].as_str() else { continue };
-        let time = entry["time"].as_str().and_then(|t| t.parse().ok());
-        fields(&entry["fieldsV1"], "", &mut |path| drop(found.insert(path.to_owned(), (manager.into(), time))));
-    }
-    found
+fn encrypted() -> Failure {
+    Failure::new(
+        "encrypted",
+        "the manifest in Git is encrypted by SOPS, so its values cannot be compared; render it with decryption to have it judged",
+    )
 }
 
-fn fields(value: &Value, path: &str, take: &mut dyn FnMut(&str)) {
-    for (key, below) in value.as_object().into_iter().flatten() {
-        let Some(name) = key.strip_prefix("f:") else { continue };
-        let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-        take(&path);
-        fields(below, &path, take);
-    }
+/// A step as it was taken; the path that people read is built from it only when a leaf is reported.
+#[derive(Clone, Debug)]
+pub(super) enum Taken<'a> {
+    Key(&'a str),
+    Index(usize),
+    Item { item: &'a Value, keys: Arc<Keys>, index: usize },
+    Value(&'a Value, usize),
 }
 
-fn walk(desired: &Value, observed: Option<&Value>, path: FieldPath, owners: &Owners, policy: &Policy<'_>, out: &mut Comparison) {
-    let owned = |path: &FieldPath| owners.get(&path.to_string()).cloned();
-    let mut leaf = |class, path: FieldPath, desired: Option<&Value>, observed: Option<&Value>| {
-        let (owner, time) = owned(&path).map_or((None, None), |(o, t)| (Some(o), t));
-        out.leaves.push(Leaf { path, class, desired: desired.cloned(), observed: observed.cloned(), owner, time });
-    };
-    match (desired, observed) {
-        (_, None) => leaf(LeafClass::Missing, path, Some(desired), None),
-        (Value::Object(want), Some(Value::Object(have))) => {
-            for (key, value) in want {
-                walk(value, have.get(key), path.key(key), owners, policy, out);
-            }
-            for (key, value) in have.iter().filter(|(k, _)| !want.contains_key(*k)) {
-                let path = path.key(key);
-                let Some((owner, time)) = owners.get(&path.to_string()).cloned() else { continue };
-                let class = if policy.deployers.contains(&&*owner) { LeafClass::Removed } else { LeafClass::Added };
-                if class == LeafClass::Added && !policy.look_for_additions {
-                    continue;
-                }
-                out.leaves.push(Leaf { path, class, desired: None, observed: Some(value.clone()), owner: Some(owner), time });
+/// The containers at one depth on both sides.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame<'a> {
+    pub(super) desired: Option<&'a Value>,
+    pub(super) observed: Option<&'a Value>,
+}
+
+/// One comparison under way.
+pub(super) struct Walk<'a> {
+    pub(super) policy: &'a Policy<'a>,
+    pub(super) known: bool,
+    pub(super) root: &'a Value,
+    pub(super) managers: Option<&'a str>,
+    /// Schema path: list items stand as `*`.
+    pub(super) path: Vec<&'a str>,
+    pub(super) steps: Vec<Taken<'a>>,
+    pub(super) frames: Vec<Frame<'a>>,
+    pub(super) owners: OnceCell<Owners>,
+    pub(super) ignore: OnceCell<Vec<Applies<'a>>>,
+    /// The container that was last reported as a whole, so that it is reported once.
+    pub(super) whole: Option<*const Value>,
+    pub(super) encrypted: bool,
+    pub(super) out: Comparison,
+}
+
+impl<'a> Walk<'a> {
+    fn object(&mut self, desired: &'a Value, observed: &'a Value) {
+        let (Value::Object(d), Value::Object(o)) = (desired, observed) else { return self.differ(desired, observed) };
+        self.frames.push(Frame { desired: Some(desired), observed: Some(observed) });
+        for key in d.keys().chain(o.keys().filter(|k| !d.contains_key(*k))) {
+            match key.as_str() {
+                "apiVersion" | "kind" | "status" => {}
+                "metadata" => self.metadata(d.get(key), o.get(key)),
+                key => self.step(key, Taken::Key(key), d.get(key), o.get(key)),
             }
         }
-        (want, Some(have)) if want == have => {}
-        (want, Some(have)) => leaf(LeafClass::Changed, path, Some(want), Some(have)),
+        self.frames.pop();
+    }
+
+    fn metadata(&mut self, desired: Option<&'a Value>, observed: Option<&'a Value>) {
+        self.path.push("metadata");
+        self.steps.push(Taken::Key("metadata"));
+        self.frames.push(Frame { desired, observed });
+        for (section, extras) in METADATA {
+            let (d, o) = (desired.and_then(|m| m.get(section)), observed.and_then(|m| m.get(section)));
+            if d.is_some() || extras {
+                self.step(section, Taken::Key(section), d, o);
+            }
+        }
+        self.frames.pop();
+        self.steps.pop();
+        self.path.pop();
+    }
+
+    fn step(&mut self, name: &'a str, taken: Taken<'a>, desired: Option<&'a Value>, observed: Option<&'a Value>) {
+        self.path.push(name);
+        self.steps.push(taken);
+        // An explicit null in a manifest asks for the default, as an absent field does (apiextensions prunenulls.go, API conventions).
+        match (desired.filter(|v| !v.is_null()), observed.filter(|v| !v.is_null())) {
+            (Some(d), Some(o)) => self.both(d, o),
+            (Some(d), None) => self.absent(d),
+            (None, Some(o)) => self.extra(o),
+            (None, None) => {}
+        }
+        self.steps.pop();
+        self.path.pop();
+    }
+
+    fn both(&mut self, desired: &'a Value, observed: &'a Value) {
+        match (desired, observed) {
+            (Value::Object(d), Value::Object(o)) => {
+                self.frames.push(Frame { desired: Some(desired), observed: Some(observed) });
+                let mut shared = 0;
+                for (key, value) in d {
+                    let other = o.get(key);
+                    shared += usize::from(other.is_some());
+                    self.step(key, Taken::Key(key), Some(value), other);
+                }
+                if shared < o.len() {
+                    for (key, value) in o.iter().filter(|(k, _)| !d.contains_key(*k)) {
+                        self.step(key, Taken::Key(key), None, Some(value));
+                    }
+                }
+                self.frames.pop();
+            }
+            (Value::Array(d), Value::Array(o)) => {
+                self.frames.push(Frame { desired: Some(desired), observed: Some(observed) });
+                self.list(d, o, desired, observed);
+                self.frames.pop();
+            }
+            _ => {
+                if !self.equal(desired, observed) {
+                    self.differ(desired, observed);
+                }
+            }
+        }
+    }
+
+    /// Whether two scalars mean the same here.
+    fn equal(&self, a: &Value, b: &Value) -> bool {
+        if same(a, b) {
+            return true;
+        }
+        let (schema, gvk) = (self.policy.schema, self.policy.gvk);
+        let texts = a.is_string() || b.is_string();
+        texts
+            && ((schema.is_quantity(gvk, &self.path) && same_quantity(a, b))
+                || (schema.is_base64(gvk, &self.path) && same_base64(a, b))
+                || (!self.known && same_duration(a, b)))
+    }
+
+    fn list(&mut self, d: &'a [Value], o: &'a [Value], desired: &'a Value, observed: &'a Value) {
+        match self.policy.schema.list_kind(self.policy.gvk, &self.path) {
+            ListKind::Keyed(keys) => match lists::by_keys(d, o, &keys) {
+                Some(pairs) => self.items(d, o, &keys, &pairs),
+                None => self.by_position(d, o, desired, observed),
+            },
+            ListKind::Set => self.set(d, o),
+            ListKind::Bag => self.bag(d, o, desired, observed),
+            ListKind::Atomic if !self.known && lists::has_unique_names(d) && lists::has_unique_names(o) => self.by_name(d, o, desired, observed),
+            ListKind::Atomic => self.by_position(d, o, desired, observed),
+        }
+    }
+
+    fn items(&mut self, d: &'a [Value], o: &'a [Value], keys: &Arc<Keys>, pairs: &Pairs) {
+        for &(di, oi) in pairs {
+            let (dv, ov) = (di.and_then(|i| d.get(i)), oi.and_then(|i| o.get(i)));
+            let Some(item) = dv.or(ov) else { continue };
+            self.path.push("*");
+            self.steps.push(Taken::Item { item, keys: Arc::clone(keys), index: di.or(oi).unwrap_or_default() });
+            match (dv, ov) {
+                (Some(dv), Some(ov)) => self.both(dv, ov),
+                // An item stands or falls as one.
+                (Some(dv), None) => self.missing(dv),
+                (None, Some(ov)) => self.extra_leaf(ov),
+                (None, None) => {}
+            }
+            self.steps.pop();
+            self.path.pop();
+        }
+    }
+
+    fn set(&mut self, d: &'a [Value], o: &'a [Value]) {
+        for (di, oi) in lists::as_set(d, o) {
+            match (di.and_then(|i| Some((i, d.get(i)?))), oi.and_then(|i| Some((i, o.get(i)?)))) {
+                (Some((i, item)), None) => self.at_value(item, i, |walk| walk.missing(item)),
+                (None, Some((i, item))) => self.at_value(item, i, |walk| walk.extra_leaf(item)),
+                _ => {}
+            }
+        }
+    }
+
+    fn at_value(&mut self, item: &'a Value, index: usize, then: impl FnOnce(&mut Self)) {
+        self.path.push("*");
+        self.steps.push(Taken::Value(item, index));
+        then(self);
+        self.steps.pop();
+        self.path.pop();
+    }
+
+    fn bag(&mut self, d: &'a [Value], o: &'a [Value], desired: &'a Value, observed: &'a Value) {
+        if d.len() != o.len() {
+            return self.differ(desired, observed);
+        }
+        let pairs = lists::as_bag(d, o);
+        if !d.iter().chain(o).any(|v| v.is_object() || v.is_array()) {
+            if pairs.iter().any(|&(di, oi)| di.zip(oi).is_none_or(|(i, n)| !same(&d[i], &o[n]))) {
+                self.differ(desired, observed);
+            }
+            return;
+        }
+        for (i, n) in pairs.into_iter().filter_map(|(di, oi)| di.zip(oi)) {
+            self.step("*", Taken::Index(i), d.get(i), o.get(n));
+        }
+    }
+
+    /// Items with names of their own in a list whose schema is not known. To the server it most likely has one writer as a whole and an
+    /// order, so an item too many or another order is a change; the names only make the report more precise.
+    fn by_name(&mut self, d: &'a [Value], o: &'a [Value], desired: &'a Value, observed: &'a Value) {
+        let keys: Arc<Keys> = Arc::new([(Text::from("name"), None)]);
+        let Some(pairs) = lists::by_keys(d, o, &keys) else { return self.by_position(d, o, desired, observed) };
+        let shared: Vec<usize> = pairs.iter().filter(|(d, _)| d.is_some()).filter_map(|(_, o)| *o).collect();
+        if shared.windows(2).any(|w| w[0] > w[1]) || pairs.iter().any(|(d, _)| d.is_none()) {
+            return self.differ(desired, observed);
+        }
+        self.items(d, o, &keys, &pairs);
+    }
+
+    fn by_position(&mut self, d: &'a [Value], o: &'a [Value], desired: &'a Value, observed: &'a Value) {
+        if d.len() != o.len() {
+            return self.differ(desired, observed);
+        }
+        if d.iter().any(|v| v.is_object() || v.is_array()) {
+            for (i, (dv, ov)) in d.iter().zip(o).enumerate() {
+                self.step("*", Taken::Index(i), Some(dv), Some(ov));
+            }
+        } else if !d.iter().zip(o).all(|(dv, ov)| same(dv, ov)) {
+            self.differ(desired, observed);
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------------ one side only
+
+    /// Git sets it, the other side has nothing.
+    fn absent(&mut self, desired: &'a Value) {
+        if self.unset(desired) || self.policy.schema.is_default(self.policy.gvk, &self.path, desired) {
+            return;
+        }
+        match desired {
+            Value::Object(members) if !members.is_empty() && !self.policy.schema.is_whole(self.policy.gvk, &self.path) => {
+                let before = self.count();
+                self.frames.push(Frame { desired: Some(desired), observed: None });
+                for (key, value) in members {
+                    self.step(key, Taken::Key(key), Some(value), None);
+                }
+                self.frames.pop();
+                // Its members say nothing, but that it is there does (`emptyDir: {medium: ""}`).
+                if self.count() == before {
+                    self.missing(desired);
+                }
+            }
+            Value::Array(items) => match self.policy.schema.list_kind(self.policy.gvk, &self.path) {
+                ListKind::Keyed(keys) => match lists::by_keys(items, &[], &keys) {
+                    Some(pairs) => self.items(items, &[], &keys, &pairs),
+                    None => self.missing(desired),
+                },
+                ListKind::Set => self.set(items, &[]),
+                _ => self.missing(desired),
+            },
+            _ => self.missing(desired),
+        }
+    }
+
+    /// Only the other side has it.
+    fn extra(&mut self, observed: &'a Value) {
+        if self.unset(observed) {
+            return;
+        }
+        if self.is_default(observed) {
+            return self.silence(0);
+        }
+        match observed {
+            Value::Object(members) if !members.is_empty() && !self.policy.schema.is_whole(self.policy.gvk, &self.path) => {
+                self.frames.push(Frame { desired: None, observed: Some(observed) });
+                for (key, value) in members {
+                    self.step(key, Taken::Key(key), None, Some(value));
+                }
+                self.frames.pop();
+            }
+            Value::Array(items) => match self.policy.schema.list_kind(self.policy.gvk, &self.path) {
+                ListKind::Keyed(keys) => match lists::by_keys(&[], items, &keys) {
+                    Some(pairs) => self.items(&[], items, &keys, &pairs),
+                    None => self.extra_leaf(observed),
+                },
+                ListKind::Set => self.set(&[], items),
+                _ => self.extra_leaf(observed),
+            },
+            _ => self.extra_leaf(observed),
+        }
+    }
+
+    /// Whether a value says no more than its absence: null, and what is empty unless empty means something here. Of kinds that the schema
+    /// does not know, `0` and `false` always mean something.
+    pub(super) fn unset(&mut self, value: &'a Value) -> bool {
+        let empty = match value {
+            Value::Null => return true,
+            Value::Bool(b) => !b && self.known,
+            Value::Number(n) => self.known && n.as_f64() == Some(0.0),
+            Value::String(text) => text.is_empty(),
+            Value::Array(items) => items.is_empty(),
+            Value::Object(members) => members.iter().all(|(key, member)| {
+                self.path.push(key);
+                let unset = self.unset(member);
+                self.path.pop();
+                unset
+            }),
+        };
+        empty && !self.policy.schema.empty_means_something(self.policy.gvk, &self.path)
+    }
+
+    pub(super) fn is_default(&self, observed: &Value) -> bool {
+        if self.policy.schema.is_default(self.policy.gvk, &self.path, observed) {
+            return true;
+        }
+        let trail: Vec<&Value> = self.frames.iter().filter_map(|f| f.observed).collect();
+        self.known && computed::is_default(self.policy.gvk, &self.path, &trail, observed)
     }
 }

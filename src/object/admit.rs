@@ -126,7 +126,7 @@ pub enum DeployerMark {
 pub struct Meta {
     /// `metadata.uid`.
     pub uid: Option<Text>,
-    /// `metadata.resourceVersion`.
+    /// `metadata.resourceVersion`. Of a watched object: as of the last change that is more than a write of its status.
     pub resource_version: Option<Text>,
     /// `metadata.creationTimestamp`.
     pub created: Option<Timestamp>,
@@ -140,6 +140,9 @@ pub struct Meta {
     pub managers: Option<Arc<str>>,
     /// The backup of the Velero restore that wrote this object, from the labels that Velero leaves behind.
     pub restored_from: Option<Text>,
+    /// Whether only metadata was read, because bodies of this kind are a controller's bookkeeping: the content then says nothing of
+    /// anything but metadata.
+    pub partial: bool,
 }
 
 /// An object that went through [`admit`].
@@ -201,6 +204,7 @@ pub fn admit(mut raw: Value, redactor: &Redactor) -> Result<Object, AdmitError> 
         mark: mark(metadata, &id),
         managers: managers(metadata),
         restored_from,
+        partial: false,
     };
     for key in SERVER_METADATA {
         metadata.remove(key);
@@ -210,9 +214,14 @@ pub fn admit(mut raw: Value, redactor: &Redactor) -> Result<Object, AdmitError> 
     Ok(Object { id, version: gvk.version, content: Content::of(&Value::Object(map)), meta })
 }
 
+/// Whether it is a `List` or a typed list such as `DeploymentList`.
+pub fn is_list(raw: &Value) -> bool {
+    raw.get("kind").and_then(Value::as_str).is_some_and(|k| k.ends_with("List")) && raw.get("items").is_some_and(Value::is_array)
+}
+
 /// Expands a `List` (or a typed list such as `DeploymentList`) into its items, at any depth; any other value is returned as it is.
 pub fn expand(raw: Value) -> Vec<Value> {
-    let is_list = raw.get("kind").and_then(Value::as_str).is_some_and(|k| k.ends_with("List")) && raw.get("items").is_some_and(Value::is_array);
+    let is_list = is_list(&raw);
     match raw {
         Value::Object(mut map) if is_list => match map.remove("items") {
             Some(Value::Array(items)) => items.into_iter().flat_map(expand).collect(),

@@ -1,44 +1,232 @@
-//! What a backup was asked to hold: Velero's namespace and kind filters. pure
+//! What a backup was asked to hold: Velero's namespace and kind filters, and whether an object falls under them. pure
+//!
+//! Sources: pkg/controller/backup_controller.go `prepareBackupRequest` (defaulting), pkg/util/collections/includes_excludes.go (filters),
+//! pkg/backup/item_collector.go (what is listed), pkg/backup/item_backupper.go `itemInclusionChecks` (what is then kept). Velero's own
+//! actions are known here; plugins of other makers may add or leave out anything, so a scope predicts and an archive is the fact.
 
-use std::collections::BTreeMap;
+mod filter;
+mod rules;
+#[cfg(test)]
+mod tests;
 
-use crate::object::ObjectId;
+use serde_json::{Map, Value};
 
-/// Whether a backup was asked to hold an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Coverage {
-    /// It was.
-    In,
-    /// It was not, and why.
-    Out(String),
-    /// It cannot be said, and why.
-    Unknown(String),
-}
+use crate::{
+    object::{ObjectId, Text},
+    velero::names::Name,
+    witness::Failure,
+};
 
-/// The filters of one backup, defaulted as Velero does.
+/// The filters of one backup, defaulted as Velero does. The default value knows nothing and covers nothing for certain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// Namespaces that are held; empty means all.
-    pub namespaces: Vec<String>,
-    /// Resources (`plural.group`) that are held; empty means all.
-    pub resources: Vec<String>,
-    /// Why nothing can be said of anything.
-    pub unknown: Option<String>,
+    namespaces: Lists,
+    kinds: Kinds,
+    selector: bool,
+    policy: Option<Text>,
+    problems: Vec<String>,
 }
 
+/// An include list and an exclude list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Lists {
+    include: Vec<String>,
+    exclude: Vec<String>,
+}
+
+/// The two generations of kind filters; they cannot be mixed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Kinds {
+    #[default]
+    Unknown,
+    Old {
+        kinds: Lists,
+        cluster: Option<bool>,
+    },
+    New {
+        namespaced: Lists,
+        cluster: Lists,
+    },
+}
+
+/// Why an object is in or out of a scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// Stable snake_case word.
+    pub reason: &'static str,
+    /// For people, one sentence.
+    pub message: String,
+}
+
+impl From<Why> for Failure {
+    fn from(why: Why) -> Self {
+        Self::new(why.reason, why.message)
+    }
+}
+
+/// Whether an object is in a scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    /// Velero was asked to hold it.
+    In,
+    /// Velero was asked not to, or never does.
+    Out(Why),
+    /// It depends on what is not known here.
+    Unknown(Why),
+}
+
+/// An object as far as filters look at it.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The object.
+    pub id: &'a ObjectId,
+    /// Plural and group as Velero writes them: `deployments.apps`, `pods`.
+    pub resource: &'a str,
+    /// Whether its kind lives in namespaces.
+    pub namespaced: bool,
+    /// Whether all short names of its kind are known ([`Name::complete`]).
+    pub complete: bool,
+    /// `metadata.labels`; `None` if they are not known. An object without labels has an empty mapping.
+    pub labels: Option<&'a Map<String, Value>>,
+    /// Whether `metadata.deletionTimestamp` is set.
+    pub terminating: bool,
+}
+
+impl<'a> Subject<'a> {
+    /// An object of a kind whose names are known. Labels are not known yet.
+    pub fn new(id: &'a ObjectId, name: &'a Name) -> Self {
+        Self { id, resource: &name.resource, namespaced: name.namespaced, complete: name.complete, labels: None, terminating: false }
+    }
+}
+
+/// What Velero 1.17 and later leave out by itself (`autoExcludeNamespaceScopedResources`, `autoExcludeClusterScopedResources`).
+const SNAPSHOTS: &str = "volumesnapshots.snapshot.storage.k8s.io";
+const SNAPSHOT_CONTENTS: &str = "volumesnapshotcontents.snapshot.storage.k8s.io";
+
 impl Scope {
-    /// Whether these filters take the object.
-    pub fn covers(&self, id: &ObjectId, plural_group: &str, _namespaced: bool, _labels: &BTreeMap<String, String>) -> Coverage {
-        if let Some(why) = &self.unknown {
-            return Coverage::Unknown(why.clone());
+    /// The scope of a Backup. A backup that has started carries its *effective* spec, written back by Velero, and is taken as it is;
+    /// one that has not is defaulted as Velero 1.17 and later will.
+    pub fn of_backup(spec: &Value, started: bool) -> Self {
+        let mut scope = Self::read(spec);
+        if !started {
+            scope.fill_defaults();
         }
-        let hit = |list: &[String], value: &str| list.is_empty() || list.iter().any(|v| v == value);
-        if !hit(&self.resources, plural_group) {
-            return Coverage::Out(format!("{plural_group} is not in its kinds"));
+        scope
+    }
+
+    /// The scope that a Schedule's template will have when it runs, with the namespaces that are labelled to be left out.
+    pub fn of_template(spec: &Value, excluded_namespaces: &[Text]) -> Self {
+        let mut scope = Self::read(spec);
+        scope.namespaces.exclude.extend(excluded_namespaces.iter().map(|n| n.to_string()));
+        scope.fill_defaults();
+        scope
+    }
+
+    /// Why Velero would refuse the filters, for people; empty if it would not. Such a backup ends as FailedValidation.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// Whether nothing at all is filtered, as written: such a backup is meant to hold the whole cluster, but since Velero 1.17 leaves out
+    /// most cluster-scoped objects.
+    pub fn is_unfiltered_trap(&self) -> bool {
+        let Kinds::New { namespaced, cluster } = &self.kinds else { return false };
+        let own = |list: &[String], auto: &str| list.iter().all(|item| item == auto);
+        self.namespaces_are_everything()
+            && !self.selector
+            && self.policy.is_none()
+            && cluster.include.is_empty()
+            && cluster.exclude == [SNAPSHOT_CONTENTS]
+            && namespaced.include.iter().all(|item| item == "*")
+            && own(&namespaced.exclude, SNAPSHOTS)
+    }
+
+    fn read(spec: &Value) -> Self {
+        let mut problems = Vec::new();
+        let mut list = |key: &str| match spec.get(key).filter(|v| !v.is_null()) {
+            None => Vec::new(),
+            Some(Value::Array(items)) if items.iter().all(Value::is_string) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            Some(_) => {
+                problems.push(format!("{key} is not a list of texts"));
+                Vec::new()
+            }
+        };
+        let namespaces = Lists { include: list("includedNamespaces"), exclude: list("excludedNamespaces") };
+        let old = Lists { include: list("includedResources"), exclude: list("excludedResources") };
+        let cluster = Lists { include: list("includedClusterScopedResources"), exclude: list("excludedClusterScopedResources") };
+        let namespaced = Lists { include: list("includedNamespaceScopedResources"), exclude: list("excludedNamespaceScopedResources") };
+        let icr = spec.get("includeClusterResources").and_then(Value::as_bool);
+        let set = |key: &str| spec.get(key).is_some_and(|v| !v.is_null() && v.as_array().is_none_or(|a| !a.is_empty()));
+        let uses_old = icr.is_some() || !old.is_empty();
+        if uses_old && !(cluster.is_empty() && namespaced.is_empty()) {
+            problems.push("old kind filters (includedResources, excludedResources, includeClusterResources) and new ones are mixed".to_owned());
         }
-        if !hit(&self.namespaces, id.namespace.as_deref().unwrap_or_default()) {
-            return Coverage::Out("its namespace is not included".into());
+        namespaces.check("namespaces", false, &mut problems);
+        if uses_old {
+            old.check("kinds", false, &mut problems);
+        } else {
+            cluster.check("cluster-scoped kinds", true, &mut problems);
+            namespaced.check("namespace-scoped kinds", true, &mut problems);
         }
-        Coverage::In
+        if set("labelSelector") && set("orLabelSelectors") {
+            problems.push("labelSelector and orLabelSelectors are both set".to_owned());
+        }
+        Self {
+            namespaces,
+            kinds: if uses_old { Kinds::Old { kinds: old, cluster: icr } } else { Kinds::New { namespaced, cluster } },
+            selector: set("labelSelector") || set("orLabelSelectors"),
+            policy: spec.pointer("/resourcePolicy/name").and_then(Value::as_str).filter(|n| !n.is_empty()).map(Text::from),
+            problems,
+        }
+    }
+
+    fn fill_defaults(&mut self) {
+        match &mut self.kinds {
+            Kinds::Unknown => {}
+            Kinds::Old { kinds, .. } => kinds.leave_out(&[SNAPSHOTS, SNAPSHOT_CONTENTS]),
+            Kinds::New { namespaced, cluster } => {
+                cluster.leave_out(&[SNAPSHOT_CONTENTS]);
+                namespaced.leave_out(&[SNAPSHOTS]);
+            }
+        }
+        if self.namespaces.include.is_empty() {
+            self.namespaces.include.push("*".to_owned());
+        }
+    }
+
+    fn namespaces_are_everything(&self) -> bool {
+        self.namespaces.exclude.is_empty() && self.namespaces.include.iter().all(|n| n == "*")
+    }
+}
+
+impl Lists {
+    fn is_empty(&self) -> bool {
+        self.include.is_empty() && self.exclude.is_empty()
+    }
+
+    /// `modifyResourceIncludeExclude`: excluded by Velero itself, and then no longer included.
+    fn leave_out(&mut self, kinds: &[&str]) {
+        for kind in kinds {
+            if !self.exclude.iter().any(|e| e == kind) {
+                self.exclude.push((*kind).to_owned());
+            }
+        }
+        let exclude = &self.exclude;
+        self.include.retain(|i| !exclude.contains(i));
+    }
+
+    /// `ValidateIncludesExcludes` and, for the new filters, `ValidateScopedIncludesExcludes`.
+    fn check(&self, what: &str, star_may_be_excluded: bool, problems: &mut Vec<String>) {
+        let star = |list: &[String]| list.iter().any(|item| item == "*");
+        let others = |list: &[String]| list.iter().any(|item| item != "*");
+        if star(&self.include) && others(&self.include) {
+            problems.push(format!("included {what} have * beside others"));
+        }
+        if star(&self.exclude) && (!star_may_be_excluded || others(&self.exclude) || !self.include.is_empty()) {
+            problems.push(format!("excluded {what} have a * that is not allowed there"));
+        }
+        if let Some(both) = self.exclude.iter().find(|item| self.include.contains(item)) {
+            problems.push(format!("{both} is both an included and an excluded one of the {what}"));
+        }
     }
 }

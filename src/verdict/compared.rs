@@ -18,10 +18,6 @@ use crate::{
     witness::Failure,
 };
 
-/// Field managers of the deployers that snapgap knows: Argo CD, Flux, Helm.
-pub(super) const DEPLOYERS: &[&str] =
-    &["argocd-controller", "argocd-application-controller", "kustomize-controller", "helm-controller", "helm", "Helm"];
-
 /// Longest value that a field of the report quotes, in bytes; `explain` has the whole.
 const LONGEST_VALUE: usize = 2_000;
 
@@ -130,7 +126,7 @@ impl Engine<'_> {
         let policy = Policy {
             schema: self.schema,
             ignore: &self.ignore,
-            deployers: DEPLOYERS,
+            deployers: &[],
             look_for_additions: live,
             id: wanted.id,
             gvk: &wanted.object.gvk(),

@@ -3,15 +3,10 @@
 //! Content decides over prediction: a copy in the archive is there whatever the filters say, and where the filters cannot be decided
 //! and the archive holds no copy, both answers stay open until a verdict needs one of them.
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, HashSet},
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::RefCell, collections::HashSet, rc::Rc, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 
 use super::{
     recovery::{Candidate, Held, Options},
@@ -21,12 +16,12 @@ use super::{
 use crate::{
     object::{Object, ObjectId, Text},
     report::model::Presence,
-    velero::{Coverage, Scope},
+    velero::{Coverage, Names, Scope, Subject, scope::Why},
     witness::{Archive, BackedUp, Backup, BackupContent, BackupState, Failure, Schedule},
 };
 
-/// Labels of an object, as Velero's selectors see them.
-pub(super) type Labels = Arc<BTreeMap<String, String>>;
+/// Labels of an object, as Velero's selectors see them; `None` if they are not known.
+pub(super) type Labels = Option<Arc<Map<String, Value>>>;
 
 /// One answer that the backups may give.
 #[derive(Clone, Debug)]
@@ -128,6 +123,7 @@ pub(super) struct BackupSide<'a> {
     schedules: Vec<(usize, &'a Schedule)>,
     trouble: Option<Rc<Failure>>,
     readable: bool,
+    names: Names,
 }
 
 /// Decides each distinct scope once for one object.
@@ -146,21 +142,14 @@ impl Decider<'_, '_> {
             return known.clone();
         }
         let labels = (self.labels)();
-        let ask = |namespaced| self.side.scopes[scope].covers(self.id, self.plural_group, namespaced, &labels);
-        let answer = match self.namespaced {
-            Some(namespaced) => ask(namespaced),
-            None => match (ask(true), ask(false)) {
-                (a, b) if std::mem::discriminant(&a) == std::mem::discriminant(&b) => a,
-                _ => Coverage::Unknown(format!("nobody says whether {} is namespaced", self.id.gk)),
-            },
-        };
+        let answer = self.side.ask(self.side.scopes[scope], self.id, self.plural_group, self.namespaced, &labels);
         self.decided.borrow_mut()[scope] = Some(answer.clone());
         answer
     }
 }
 
 impl<'a> BackupSide<'a> {
-    pub(super) fn of(backed_up: &'a BackedUp, now: Timestamp, stale_after: Duration) -> Self {
+    pub(super) fn of(backed_up: &'a BackedUp, names: Names, now: Timestamp, stale_after: Duration) -> Self {
         let trouble = match (backed_up.as_of, &backed_up.failure) {
             (None, Some(failure)) => Some(failure.clone()),
             (None, None) => Some(Failure::new("velero_unread", "Velero's objects were not read yet")),
@@ -201,7 +190,7 @@ impl<'a> BackupSide<'a> {
         let mut failed: Vec<&Backup> = backed_up.backups.iter().filter(failed).collect();
         failed.sort_by(|a, b| (b.start, &b.name).cmp(&(a.start, &a.name)));
         design.extend(failed.into_iter().map(|b| (scope(&b.scope), format!("backup {} ({})", b.name, b.state.name()).into())));
-        Self { usable, scopes, design, schedules, readable: trouble.is_none(), trouble: trouble.map(Rc::new) }
+        Self { usable, scopes, design, schedules, readable: trouble.is_none(), trouble: trouble.map(Rc::new), names }
     }
 
     /// Name and start of a usable backup, as sentences say them.
@@ -257,7 +246,9 @@ impl<'a> BackupSide<'a> {
                 Coverage::Out(_) => {}
                 Coverage::Unknown(why) => {
                     out.answers.push(unless(Copy::Missing(usable.backup)));
-                    out.undecided.get_or_insert_with(|| format!("whether backup {} was to hold it cannot be said: {why}", usable.backup.name).into());
+                    out.undecided.get_or_insert_with(|| {
+                        format!("whether backup {} was to hold it cannot be said: {}", usable.backup.name, why.message).into()
+                    });
                 }
             }
         }
@@ -275,7 +266,7 @@ impl<'a> BackupSide<'a> {
         out.answers.push(Copy::Outside);
         if let Some((whose, why)) = open {
             out.answers.push(Copy::Wanted(whose.clone()));
-            out.undecided.get_or_insert_with(|| format!("whether {whose} is to hold it cannot be said: {why}").into());
+            out.undecided.get_or_insert_with(|| format!("whether {whose} is to hold it cannot be said: {}", why.message).into());
         }
         out
     }
@@ -290,11 +281,20 @@ impl<'a> BackupSide<'a> {
 
     /// Every backup's answer for one object, newest start first, unusable ones included; for `explain`.
     pub(super) fn coverage(&self, backup: &Backup, id: &ObjectId, plural_group: &str, namespaced: Option<bool>, labels: &Labels) -> Coverage {
-        let ask = |namespaced| backup.scope.covers(id, plural_group, namespaced, labels);
+        self.ask(&backup.scope, id, plural_group, namespaced, labels)
+    }
+
+    fn ask(&self, scope: &Scope, id: &ObjectId, plural_group: &str, namespaced: Option<bool>, labels: &Labels) -> Coverage {
+        let complete = self.names.of_kind(&id.gk).is_some_and(|n| n.complete);
+        // Whether it is being deleted now says nothing about what a backup was asked to hold.
+        let subject = |namespaced| Subject { id, resource: plural_group, namespaced, complete, labels: labels.as_deref(), terminating: false };
+        let ask = |namespaced| scope.covers(&subject(namespaced), &self.names);
         match namespaced {
             Some(namespaced) => ask(namespaced),
-            None if ask(true) == ask(false) => ask(true),
-            None => Coverage::Unknown(format!("nobody says whether {} is namespaced", id.gk)),
+            None => match (ask(true), ask(false)) {
+                (a, b) if std::mem::discriminant(&a) == std::mem::discriminant(&b) => a,
+                _ => Coverage::Unknown(Why { reason: "scope_unknown", message: format!("nobody says whether {} is namespaced", id.gk) }),
+            },
         }
     }
 }
@@ -326,9 +326,9 @@ mod tests {
     use crate::verdict::world::{Snapshot, World, scope_of, scope_unknown};
 
     fn says(world: &World, name: &str) -> String {
-        let side = BackupSide::of(&world.backed_up, world.now, Duration::from_secs(900));
+        let side = BackupSide::of(&world.backed_up, Names::of(&world.live.kinds), world.now, Duration::from_secs(900));
         let id = ObjectId::new("apps", "Deployment", Some("shop"), name);
-        let copies = side.of_object(&id, "deployments.apps", Some(true), &Labels::default);
+        let copies = side.of_object(&id, "deployments.apps", Some(true), &|| Some(Arc::default()));
         let of = |c: &Copy<'_>| match c {
             Copy::Held(b, _) => format!("held by {}", b.name),
             Copy::Missing(b) => format!("missing from {}", b.name),

@@ -19,6 +19,7 @@ use crate::{
     config::AppName,
     object::{GroupKind, Object, ObjectId},
     report::model::{Drift, Presence, Recovery, Side, UnknownSide},
+    velero::Names,
     witness::Failure,
 };
 
@@ -142,7 +143,7 @@ impl<'a> Join<'a> {
         memo.begin(Engine::policy_print(&ignore));
         let kinds = Kinds::of(declared, live, backed_up);
         let cluster = ClusterSide::of(live, now, config.stale_after);
-        let backups = BackupSide::of(backed_up, now, config.stale_after);
+        let backups = BackupSide::of(backed_up, Names::of(&live.kinds), now, config.stale_after);
         let seen = |id: &ObjectId| live.objects.contains_key(id) || backups.holds(id);
         let git = GitSide::of(declared, config, now, &kinds, memo, &seen);
         let engine = Engine { schema: super::SCHEMA, ignore, memo };
@@ -192,12 +193,12 @@ impl<'a> Join<'a> {
 
     /// Labels of an object for Velero's selectors, read when they are asked for.
     pub(super) fn labels_of(&self, object: Option<&Object>) -> Labels {
-        object.map(|o| self.memo.labels(&o.content)).unwrap_or_default()
+        object.map(|o| self.memo.labels(&o.content))
     }
 
     fn case(&self, id: ObjectId, kind: &Kind, (claim, live): Found<'a>) -> Case<'a> {
         let Kind { gate, namespaced, plural_group } = kind;
-        let live = gate.judge(live);
+        let live = self.cluster.judge(&id, gate, live);
         let labels = || self.labels_of(live.last().or_else(|| claim.map(|c| &c.desired.object)));
         let copies = self.backups.of_object(&id, plural_group, *namespaced, &labels);
         let trouble = claim.and_then(|c| self.git.trouble_of(c.app()));
@@ -208,7 +209,7 @@ impl<'a> Join<'a> {
         };
         let held = copies.held().map(|(_, object)| object);
         let trio = match (&git, claim) {
-            (Git::Declared, Some(c)) if live.known().is_some() || held.is_some() => Some(self.engine.trio(c.wanted(&id), live.known(), held)),
+            (Git::Declared, Some(c)) if live.body().is_some() || held.is_some() => Some(self.engine.trio(c.wanted(&id), live.body(), held)),
             _ => None,
         };
         Case {
@@ -290,7 +291,7 @@ impl<'a> Join<'a> {
         let held = case.copies.held().map(|(_, object)| object);
         let same_as_git = case.trio.as_ref().and_then(|t| t.backup.as_ref()).filter(|o| o.unjudged.is_none()).map(|o| o.holds);
         let same_as_live = match (&case.live, held) {
-            (Cluster::Present(live), Some(held)) => Some(live.content.print() == held.content.print()),
+            (Cluster::Present(live), Some(held)) if !live.meta.partial => Some(live.content.print() == held.content.print()),
             (Cluster::Absent, Some(_)) => Some(true),
             _ => None,
         };
@@ -362,8 +363,13 @@ impl<'a> Join<'a> {
         } else if let Some(failure) = case.unjudged() {
             add(Side::Git, failure);
         }
-        if let Cluster::Unknown { failure, .. } = &case.live {
-            add(Side::Cluster, failure);
+        match &case.live {
+            Cluster::Unknown { failure, .. } => add(Side::Cluster, failure),
+            Cluster::Present(object) if object.meta.partial => {
+                let message = format!("of {} only metadata is read, as a controller keeps the rest", case.plural_group);
+                add(Side::Cluster, &Failure::new("body_unread", message));
+            }
+            _ => {}
         }
         if case.recovery == Recovery::Unknown {
             if let Some(failure) = case.copies.failure() {

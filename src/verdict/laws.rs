@@ -131,7 +131,7 @@ fn reversed(world: &World) -> World {
         }
     }
     // A rebuilt map iterates in another order.
-    other.live.objects = world.live.objects.iter().map(|(id, o)| (id.clone(), o.clone())).collect::<HashMap<_, _>>();
+    other.live.objects = world.live.objects.iter().map(|(id, o)| (id.clone(), o.clone())).collect();
     other.backed_up.backups.reverse();
     for backup in &mut other.backed_up.backups {
         if let BackupContent::Read(archive) = &backup.content {

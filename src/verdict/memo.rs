@@ -4,12 +4,11 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     hash::Hash,
     sync::Arc,
 };
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     compared::{Past, Trio},
@@ -91,7 +90,7 @@ pub struct Memo {
     trios: RefCell<Cache<TrioKey, Arc<Trio>>>,
     pasts: RefCell<Cache<TrioKey, Past>>,
     rules: RefCell<Cache<(Fingerprint, u64), Option<usize>>>,
-    labels: RefCell<Cache<Fingerprint, Arc<BTreeMap<String, String>>>>,
+    labels: RefCell<Cache<Fingerprint, Arc<Map<String, Value>>>>,
     definitions: RefCell<Cache<Fingerprint, Arc<Definition>>>,
     managers: RefCell<Cache<usize, (Arc<str>, u64)>>,
 }
@@ -202,12 +201,8 @@ impl Memo {
     }
 
     /// The labels of a content.
-    pub(super) fn labels(&self, content: &Content) -> Arc<BTreeMap<String, String>> {
-        let read = || {
-            let value = content.value();
-            let labels = value.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
-            Arc::new(labels.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect())
-        };
+    pub(super) fn labels(&self, content: &Content) -> Arc<Map<String, Value>> {
+        let read = || Arc::new(content.value().pointer("/metadata/labels").and_then(Value::as_object).cloned().unwrap_or_default());
         self.remember(&self.labels, content.print(), read).0
     }
 

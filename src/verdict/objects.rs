@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 use super::{
-    compared::DEPLOYERS,
     fast::FastMap,
     join::{Case, Git, Join},
     why::why,
@@ -11,6 +10,7 @@ use super::{
 };
 use crate::{
     config::{AppName, Layer, SourceName},
+    drift::owners::deploys,
     object::{GroupKind, ObjectId, Text},
     report::model::{Drift, FieldReport, ObjectReport, Recovery, Sides},
 };
@@ -41,7 +41,7 @@ fn drift_since(join: &Join<'_>, case: &Case<'_>, source: Option<&SourceName>) ->
         Drift::Changed | Drift::Added => {
             let fields = case.trio.iter().flat_map(|t| &t.fields).map(|f| &f.report).filter(|f| f.class.is_some());
             // A person's edit tells when it began. What the deployer wrote was right when it did, so there Git moved on.
-            let edits = fields.filter(|f| f.owner.as_ref().is_some_and(|o| !DEPLOYERS.contains(&&**o)));
+            let edits = fields.filter(|f| f.owner.as_ref().is_some_and(|o| !deploys(o)));
             let edited = edits.filter_map(|f| f.time).min();
             edited.or_else(|| if case.drift == Drift::Changed { changed() } else { None }).or_else(seen)
         }

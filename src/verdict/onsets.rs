@@ -128,6 +128,11 @@ impl Onsets {
         self.tips.get(source)?.arrived.iter().rev().find(|(s, _)| &**s == sha).map(|(_, o)| *o)
     }
 
+    /// The tip of a source that was seen last, and when.
+    pub fn last_tip(&self, source: &SourceName) -> Option<(Text, Timestamp)> {
+        self.tips.get(source)?.last.clone()
+    }
+
     /// Windows that were open and are closed, oldest first.
     pub fn closed(&self) -> &[ClosedWindow] {
         &self.closed

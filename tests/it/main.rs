@@ -1,3 +1,22 @@
 //! The one integration binary: a file a feature, names that read as sentences. What each needs is started by `support`.
 
+// Clippy's own leave for tests ends at the functions that they share.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+mod cluster_faults;
+mod cluster_read;
+mod cluster_watch;
+mod deploy;
+mod git_history;
+mod git_http;
+mod git_mirror;
+mod git_ssh;
+mod house;
+mod http;
+mod metrics;
+mod render_helm;
+mod render_kustomize;
+mod render_plan;
+mod render_sandbox;
 mod support;
+mod yaml;

@@ -1,1 +1,9 @@
 //! Starts the real programs that the tests need, on free loopback ports, and ends them again.
+
+pub mod control_plane;
+pub mod gate;
+pub mod git_repo;
+pub mod git_servers;
+pub mod program;
+pub mod render;
+pub mod tools;

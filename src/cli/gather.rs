@@ -1,0 +1,76 @@
+//! Runs every stage once, for the one-shot commands. I/O: through the stages.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+
+use super::{Bad, args::Global, progress::Progress};
+use crate::{
+    config::Config,
+    object::Redactor,
+    report::Report,
+    stages::{
+        backups::BackupStage,
+        cluster,
+        git::{self, RenderEnv},
+    },
+    verdict::{self, Inputs, Memo, Onsets},
+    witness::{BackedUp, Declared, Live},
+};
+
+/// The three witnesses of one moment, and what was made of them.
+pub struct Gathered {
+    config: Arc<Config>,
+    declared: Declared,
+    live: Live,
+    backed_up: BackedUp,
+    onsets: Onsets,
+    now: Timestamp,
+    /// The report.
+    pub report: Report,
+}
+
+/// A redactor with a key of its own: drawn at random, kept nowhere.
+pub fn redactor() -> Result<Redactor, Bad> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|e| Bad::Unknown(anyhow::anyhow!("the system gives no random numbers: {e}")))?;
+    Ok(Redactor::new(key))
+}
+
+/// This program's own path, for confined renders.
+pub fn launcher() -> Result<std::path::PathBuf, Bad> {
+    std::env::current_exe().context("cannot find this program's own path").map_err(Bad::Unknown)
+}
+
+/// Reads everything once and judges it.
+pub async fn gather(config: Config, now: Option<Timestamp>, global: &Global) -> Result<Gathered, Bad> {
+    let config = Arc::new(config);
+    let now = now.unwrap_or_else(Timestamp::now);
+    let redactor = redactor()?;
+    let progress = Progress::start(global.quiet);
+    progress.now("reading the cluster");
+    let live = cluster::read_once(&config, &redactor, now, &|p| {
+        progress.now(&format!("reading the cluster: {} of {} kinds, {} objects", p.kinds_done, p.kinds, p.objects))
+    })
+    .await;
+    progress.now("reading Git and rendering");
+    let env = RenderEnv::new(&config, redactor.clone(), launcher()?);
+    let declared = git::read_all(&config, &env, &cluster::facts(&live), now).await;
+    progress.now("reading backups");
+    let (backed_up, _) = BackupStage::new(config.clone(), redactor).run(&live, now).await;
+    progress.now("comparing");
+    let onsets = Onsets::default();
+    let report = verdict::judge(
+        &Inputs { declared: &declared, live: &live, backed_up: &backed_up, config: &config, onsets: &onsets, now },
+        &mut Memo::default(),
+    );
+    Ok(Gathered { config, declared, live, backed_up, onsets, now, report })
+}
+
+impl Gathered {
+    /// The inputs of the report.
+    pub fn inputs(&self) -> Inputs<'_> {
+        Inputs { declared: &self.declared, live: &self.live, backed_up: &self.backed_up, config: &self.config, onsets: &self.onsets, now: self.now }
+    }
+}

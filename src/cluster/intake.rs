@@ -1,0 +1,190 @@
+//! Raw objects off the wire into admitted ones, with identities that share their text. pure
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde_json::{Map, Value};
+
+use super::discovery::Served;
+use crate::object::{AdmitError, Gvk, Object, Redactor, Text, admit};
+
+/// The group whose objects are also kept whole: their status speaks for others.
+const WHOLE_GROUP: &str = "velero.io";
+
+/// Its one kind whose status holds a credential: a signed URL to everything in a backup.
+const SIGNED: &str = "DownloadRequest";
+
+/// An object as taken in.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The object.
+    pub object: Arc<Object>,
+    /// The whole of it, for the kinds that are kept whole.
+    pub whole: Option<Arc<Value>>,
+}
+
+/// Takes raw objects in. One for each inventory.
+#[derive(Debug)]
+pub struct Intake {
+    redactor: Redactor,
+    texts: Mutex<HashSet<Text>>,
+}
+
+impl Intake {
+    /// With the process's redactor.
+    pub fn new(redactor: Redactor) -> Self {
+        Self { redactor, texts: Mutex::default() }
+    }
+
+    /// Takes in what the server sent for a kind. The endpoint decides what kind it is: items of built-in lists do not say, and metadata
+    /// calls itself `PartialObjectMetadata`.
+    ///
+    /// # Errors
+    /// When it is no object; the message never quotes it.
+    pub fn take(&self, kind: &Served, mut raw: Value, partial: bool) -> Result<Taken, AdmitError> {
+        if let Value::Object(map) = &mut raw {
+            map.insert("apiVersion".into(), kind.gvk.api_version().into());
+            map.insert("kind".into(), (*kind.gvk.gk.kind).into());
+        }
+        let whole = whole(&kind.gvk, &raw);
+        let mut object = admit(raw, &self.redactor)?;
+        self.share(kind, &mut object);
+        if partial {
+            object.meta.partial = true;
+            object.meta.managers = None;
+        }
+        Ok(Taken { object: Arc::new(object), whole })
+    }
+
+    fn share(&self, kind: &Served, object: &mut Object) {
+        object.id.gk = kind.gvk.gk.clone();
+        object.version = kind.gvk.version.clone();
+        // A panic elsewhere leaves a set of texts no less a set of texts.
+        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut intern = |text: &mut Text| match texts.get(text) {
+            Some(known) => *text = known.clone(),
+            None => drop(texts.insert(text.clone())),
+        };
+        if let Some(namespace) = &mut object.id.namespace {
+            intern(namespace);
+        }
+        for owner in &mut object.meta.owners {
+            intern(&mut owner.gvk.gk.group);
+            intern(&mut owner.gvk.gk.kind);
+            intern(&mut owner.gvk.version);
+        }
+    }
+
+    /// Forgets texts that nothing uses any more.
+    pub fn forget_unused(&self) {
+        self.texts.lock().unwrap_or_else(PoisonError::into_inner).retain(|t| Arc::strong_count(t) > 1);
+    }
+}
+
+/// The whole object if it is of a kind that is kept whole. Never a Secret: those are of the core group.
+pub fn whole(gvk: &Gvk, raw: &Value) -> Option<Arc<Value>> {
+    if &*gvk.gk.group != WHOLE_GROUP || &*gvk.gk.kind == SIGNED {
+        return None;
+    }
+    let without = |map: &Map<String, Value>| {
+        let mut map = map.clone();
+        if let Some(Value::Object(metadata)) = map.get_mut("metadata") {
+            metadata.remove("managedFields");
+        }
+        Value::Object(map)
+    };
+    raw.as_object().map(|map| Arc::new(without(map)))
+}
+
+/// Whether anybody who looks at the two could tell them apart: content and facts, but not the resource version, which every write of a
+/// status moves.
+pub fn same_to_the_eye(a: &Object, b: &Object) -> bool {
+    let facts = |o: &Object| (o.meta.deleting, o.meta.partial, o.meta.created);
+    a.content.print() == b.content.print()
+        && a.version == b.version
+        && facts(a) == facts(b)
+        && a.meta.uid == b.meta.uid
+        && a.meta.owners == b.meta.owners
+        && a.meta.mark == b.meta.mark
+        && a.meta.managers == b.meta.managers
+        && a.meta.restored_from == b.meta.restored_from
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn kind(api_version: &str, kind: &str) -> Served {
+        Served { gvk: Gvk::parse(api_version, kind), versions: Vec::new(), plural: "xs".into(), namespaced: true, get: true, list: true, watch: true }
+    }
+
+    #[test]
+    fn a_secret_from_a_list_is_reduced_although_its_items_do_not_say_what_they_are() {
+        let intake = Intake::new(Redactor::new([0; 32]));
+        let raw = json!({"metadata": {"name": "s", "namespace": "n", "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "canary"}},
+            "data": {"p": "Y2FuYXJ5"}});
+        for stranger in [raw.clone(), {
+            let mut v = raw.clone();
+            v["kind"] = "ConfigMap".into();
+            v
+        }] {
+            let taken = intake.take(&kind("v1", "Secret"), stranger, false).expect("admitted");
+            let shown = format!("{taken:?} {}", taken.object.content.json());
+            assert!(!shown.contains("canary") && !shown.contains("Y2FuYXJ5") && shown.contains("hidden:"), "{shown}");
+            assert!(taken.whole.is_none());
+        }
+    }
+
+    #[test]
+    fn a_status_write_is_not_seen_and_everything_else_is() {
+        let intake = Intake::new(Redactor::new([0; 32]));
+        let base = json!({"metadata": {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": "1"}, "spec": {"x": 1}, "status": {"y": 1}});
+        let take = |v: &Value| intake.take(&kind("a.example.com/v1", "A"), v.clone(), false).expect("admitted").object;
+        let first = take(&base);
+        let with = |path: &str, value: Value| {
+            let mut v = base.clone();
+            if let Some(place) = v.pointer_mut(path.rsplit_once('/').expect("a path").0) {
+                place[path.rsplit_once('/').expect("a path").1] = value;
+            }
+            take(&v)
+        };
+        assert!(same_to_the_eye(&first, &with("/status/y", json!(2))));
+        assert!(same_to_the_eye(&first, &with("/metadata/resourceVersion", json!("2"))));
+        for (path, value) in [
+            ("/spec/x", json!(2)),
+            ("/metadata/uid", json!("other")),
+            ("/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z")),
+            ("/metadata/labels", json!({"a": "b"})),
+            ("/metadata/ownerReferences", json!([{"apiVersion": "v1", "kind": "X", "name": "o", "uid": "1"}])),
+            ("/metadata/managedFields", json!([{"manager": "m", "operation": "Update"}])),
+        ] {
+            assert!(!same_to_the_eye(&first, &with(path, value)), "{path}");
+        }
+    }
+
+    #[test]
+    fn identities_share_their_text_and_unused_text_is_forgotten() {
+        let intake = Intake::new(Redactor::new([0; 32]));
+        let kind = kind("v1", "ConfigMap");
+        let take = |name: &str| intake.take(&kind, json!({"metadata": {"name": name, "namespace": "shared"}}), false).expect("admitted").object;
+        let (a, b) = (take("a"), take("b"));
+        let namespace = |o: &Object| o.id.namespace.clone().expect("namespaced");
+        assert!(Arc::ptr_eq(&namespace(&a), &namespace(&b)) && Arc::ptr_eq(&a.id.gk.kind, &kind.gvk.gk.kind));
+        drop((a, b));
+        intake.forget_unused();
+        assert!(intake.texts.lock().expect("unpoisoned").is_empty());
+    }
+
+    #[test]
+    fn veleros_objects_are_kept_whole_but_for_signed_urls() {
+        let raw = json!({"metadata": {"name": "b", "managedFields": [{}]}, "status": {"phase": "Completed"}});
+        let kept = whole(&Gvk::parse("velero.io/v1", "Backup"), &raw).expect("kept");
+        assert_eq!(*kept, json!({"metadata": {"name": "b"}, "status": {"phase": "Completed"}}));
+        assert!(whole(&Gvk::parse("velero.io/v1", "DownloadRequest"), &raw).is_none());
+        assert!(whole(&Gvk::parse("v1", "Secret"), &raw).is_none());
+    }
+}

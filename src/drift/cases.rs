@@ -1,0 +1,108 @@
+//! The catalogue of causes as cases: data in `tests/data/drift/cases`, read and held here. I/O: reads tests/data/drift
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Builtin, Comparison, Leaf, Observed, Policy, compare};
+use crate::{
+    config::IgnoreRule,
+    object::{Gvk, ObjectId},
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    /// Row of the catalogue.
+    row: u32,
+    name: String,
+    desired: Value,
+    live: Value,
+    managers: Option<Value>,
+    #[serde(default)]
+    backup: bool,
+    #[serde(default)]
+    ignore: Vec<Ignore>,
+    #[serde(default)]
+    expect: Vec<String>,
+    silenced: Option<BTreeMap<String, u32>>,
+    unjudged: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ignore {
+    reason: String,
+    kind: Option<String>,
+    namespace: Option<String>,
+    name: Option<String>,
+    #[serde(default)]
+    pointers: Vec<String>,
+    #[serde(default)]
+    managers: Vec<String>,
+}
+
+/// Runs one comparison with the built-in schema.
+pub fn run(desired: &Value, observed: &Value, managers: Option<&str>, ignore: &[IgnoreRule], additions: bool) -> Comparison {
+    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    let gvk = Gvk::parse(&text(&desired["apiVersion"]), &text(&desired["kind"]));
+    let meta = &desired["metadata"];
+    let id = ObjectId::new(&gvk.gk.group, &gvk.gk.kind, meta["namespace"].as_str(), &text(&meta["name"]));
+    let policy = Policy { schema: &Builtin, ignore, deployers: &[], look_for_additions: additions, id: &id, gvk: &gvk };
+    compare(desired, Observed { value: observed, managers }, &policy)
+}
+
+/// A leaf in one line.
+pub fn line(leaf: &Leaf) -> String {
+    let class = serde_json::to_value(leaf.class).expect("a class has a name");
+    let by = leaf.owner.as_ref().map(|o| format!(" by {o}")).unwrap_or_default();
+    let at = leaf.time.map(|t| format!(" at {t}")).unwrap_or_default();
+    format!("{} {}{by}{at}", class.as_str().unwrap_or_default(), leaf.path)
+}
+
+#[test]
+fn every_case_of_the_catalogue_is_judged_as_written() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/drift/cases");
+    let (mut wrong, mut seen, mut rows) = (Vec::new(), 0, std::collections::BTreeSet::new());
+    for file in fs::read_dir(&folder).expect("the folder of cases") {
+        let path = file.expect("an entry").path();
+        let cases: Vec<Case> =
+            serde_yaml::from_str(&fs::read_to_string(&path).expect("readable")).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        for case in cases {
+            seen += 1;
+            rows.insert(case.row);
+            let ignore: Vec<IgnoreRule> = case
+                .ignore
+                .into_iter()
+                .map(|i| IgnoreRule {
+                    reason: i.reason,
+                    group: None,
+                    kind: i.kind,
+                    namespace: i.namespace,
+                    name: i.name,
+                    pointers: i.pointers,
+                    managers: i.managers,
+                    expires: None,
+                })
+                .collect();
+            let managers = case.managers.map(|m| m.to_string());
+            let got = run(&case.desired, &case.live, managers.as_deref(), &ignore, !case.backup);
+            let leaves: Vec<String> = got.leaves.iter().map(line).collect();
+            let silenced: BTreeMap<String, u32> = got.silenced.iter().map(|s| (s.rule.to_string(), s.leaves)).collect();
+            let unjudged = got.unjudged.as_ref().map(|f| f.reason.to_string());
+            if leaves != case.expect || unjudged != case.unjudged || case.silenced.as_ref().is_some_and(|s| *s != silenced) {
+                wrong.push(format!(
+                    "{} {}: {}\n  leaves    {leaves:?}\n  wanted    {:?}\n  silenced  {silenced:?}\n  wanted    {:?}\n  unjudged  {unjudged:?}",
+                    path.file_name().unwrap_or_default().display(),
+                    case.row,
+                    case.name,
+                    case.expect,
+                    case.silenced,
+                ));
+            }
+        }
+    }
+    assert!(seen > 60 && rows.len() > 30, "{seen} cases of {} rows", rows.len());
+    assert!(wrong.is_empty(), "{} of {seen} cases are judged otherwise:\n{}", wrong.len(), wrong.join("\n"));
+}

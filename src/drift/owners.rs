@@ -1,0 +1,260 @@
+//! Who owns a leaf: `metadata.managedFields`, read only when a leaf differs. pure
+//!
+//! Format: sigs.k8s.io/structured-merge-diff `fieldpath` (`f:` member, `k:` item of a keyed list, `v:` item of a set, `i:` position, `.`
+//! the place itself). A manager is not an identity: anybody may use any name, so the classes below are a judgement about programs.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::object::Text;
+
+/// What kind of writer a field manager is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// Applies what Git declares.
+    Deployer,
+    /// A person with a tool in hand.
+    Person,
+    /// A program that writes by itself.
+    Controller,
+    /// It cannot be said (`unknown`, folded entries, no name).
+    Unattributed,
+}
+
+/// Deployers besides those that the policy names, as prefixes. Argo CD `argocd-controller` and, for client-side apply, its own name; Flux
+/// controllers; Helm 3 and 4; kapp, kluctl, Config Sync and Fleet. `kubectl apply` is how pipelines deploy and looks the same as a
+/// person doing it (managedFields do not tell them apart).
+const DEPLOYERS: [&str; 19] = [
+    "argocd-controller",
+    "argocd-application-controller",
+    "argocd-server",
+    "argocd",
+    "kustomize-controller",
+    "helm-controller",
+    "flux",
+    "flux-client-side-apply",
+    "helm",
+    "Helm",
+    "terraform-provider-helm",
+    "kubectl-client-side-apply",
+    "kapp-server-side-apply",
+    "kluctl",
+    "configsync",
+    "fleetagent",
+    "fleet-agent",
+    "tanka",
+    "pulumi-kubernetes",
+];
+
+/// Whether a field manager of this name is a known deployer. `kubectl` counts: who applies with it deploys, be it a pipeline or a person.
+pub fn deploys(manager: &str) -> bool {
+    manager == "kubectl" || DEPLOYERS.contains(&manager)
+}
+
+/// Tools in people's hands, as exact names or as prefixes before `-`. kluctl counts these as overwritable (pkg/diff/managed_fields.go).
+const PERSONS: [&str; 16] = [
+    "kubectl",
+    "k9s",
+    "Lens",
+    "OpenLens",
+    "freelens",
+    "node-fetch",
+    "Mozilla",
+    "dashboard-api",
+    "kubernetes-dashboard",
+    "headlamp-server",
+    "rancher",
+    "OpenAPI-Generator",
+    "python-requests",
+    "python-urllib3",
+    "oc",
+    "curl",
+];
+
+/// Names that say nothing: no user agent, entries folded by the server, fields from before managedFields were kept.
+const NOBODY: [&str; 5] = ["", "unknown", "ancient-changes", "before-first-apply", "Go-http-client"];
+
+/// Managers that write whole objects, so that they own every default that the server filled in.
+const WHOLE_WRITERS: [&str; 3] = ["kubectl-create", "kubectl-replace", "oc-create"];
+
+/// One entry of managedFields.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// Field manager.
+    #[serde(default)]
+    pub manager: String,
+    #[serde(default)]
+    operation: String,
+    /// Subresource written through; empty for the object itself.
+    #[serde(default)]
+    pub subresource: String,
+    #[serde(default)]
+    time: Option<String>,
+    #[serde(default, rename = "fieldsV1")]
+    fields: Map<String, Value>,
+}
+
+impl Entry {
+    /// When it last wrote.
+    pub fn time(&self) -> Option<Timestamp> {
+        self.time.as_deref().and_then(|t| t.parse().ok())
+    }
+
+    /// Whether it wrote by server-side apply: then it owns what it applied and no default.
+    pub fn applied(&self) -> bool {
+        self.operation == "Apply"
+    }
+
+    /// Whether it tends to own defaults because it writes whole objects.
+    pub fn writes_whole_objects(&self) -> bool {
+        WHOLE_WRITERS.contains(&&*self.manager)
+    }
+
+    /// The name as shown.
+    pub fn name(&self) -> Text {
+        if self.subresource.is_empty() { self.manager.as_str().into() } else { format!("{} ({})", self.manager, self.subresource).into() }
+    }
+
+    /// What kind of writer it is; `deployers` are exact names that count as the deployer besides the known ones.
+    pub fn writer(&self, deployers: &[&str]) -> Writer {
+        let name = self.manager.as_str();
+        if NOBODY.contains(&name) {
+            return Writer::Unattributed;
+        }
+        // kubectl scale writes the subresource under the plain name; kubectl apply --server-side uses the same name for Apply.
+        let deploys = deployers.contains(&name) || DEPLOYERS.contains(&name) || (name == "kubectl" && self.applied());
+        if deploys && self.subresource.is_empty() {
+            return Writer::Deployer;
+        }
+        let person = |p: &str| name == p || name.strip_prefix(p).is_some_and(|rest| rest.starts_with('-'));
+        if PERSONS.iter().any(|p| person(p)) { Writer::Person } else { Writer::Controller }
+    }
+
+    fn owns(&self, path: &[Place<'_>]) -> bool {
+        let mut node = &self.fields;
+        for place in path {
+            let next = match place {
+                Place::Key(key) => node.get(&format!("f:{key}")),
+                Place::Item(keys) => node.iter().find(|(k, _)| k.strip_prefix("k:").is_some_and(|json| selects(json, keys))).map(|(_, v)| v),
+                Place::Value(value) => node.get(&format!("v:{value}")),
+                Place::Index => None,
+            };
+            match next.and_then(Value::as_object) {
+                Some(deeper) => node = deeper,
+                // A node without children owns all that lies below it: a leaf, or something that has one writer as a whole.
+                None => return node.is_empty(),
+            }
+        }
+        true
+    }
+}
+
+/// One step from the root, as ownership sees it.
+#[derive(Clone, Debug)]
+pub enum Place<'a> {
+    /// A member of a mapping.
+    Key(&'a str),
+    /// An item of a keyed list: keys and their values as text.
+    Item(Vec<(Text, String)>),
+    /// An item of a set, as JSON text.
+    Value(String),
+    /// A position.
+    Index,
+}
+
+fn selects(json: &str, keys: &[(Text, String)]) -> bool {
+    let Ok(Value::Object(wanted)) = serde_json::from_str(json) else { return false };
+    !wanted.is_empty() && wanted.iter().all(|(k, v)| keys.iter().any(|(name, text)| **name == **k && *text == super::values::key_text(v)))
+}
+
+/// All entries of one object.
+#[derive(Debug, Default)]
+pub struct Owners(Vec<Entry>);
+
+impl Owners {
+    /// Reads managedFields. What does not parse owns nothing, so its leaves are unattributed.
+    pub fn read(json: Option<&str>) -> Self {
+        let entries: Vec<Value> = json.and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
+        Self(entries.into_iter().filter_map(|e| serde_json::from_value(e).ok()).collect())
+    }
+
+    /// Whether nothing is known of owners.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The entries that own this place, newest first; among equal times by name, so that the order of the input does not matter.
+    pub fn of(&self, path: &[Place<'_>]) -> Vec<&Entry> {
+        let mut found: Vec<&Entry> = self.0.iter().filter(|e| e.owns(path)).collect();
+        found.sort_by(|a, b| b.time().cmp(&a.time()).then_with(|| a.manager.cmp(&b.manager)));
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn entry(manager: &str, operation: &str, subresource: &str) -> Entry {
+        let json = json!({"manager": manager, "operation": operation, "subresource": subresource});
+        serde_json::from_value(json).expect("an entry")
+    }
+
+    #[test]
+    fn managers_are_told_apart() {
+        use Writer::{Controller, Deployer, Person, Unattributed};
+        for (manager, operation, subresource, writer) in [
+            ("argocd-controller", "Apply", "", Deployer),
+            ("kustomize-controller", "Apply", "", Deployer),
+            ("helm", "Update", "", Deployer),
+            ("kubectl-client-side-apply", "Update", "", Deployer),
+            ("kubectl", "Apply", "", Deployer),
+            ("kubectl", "Update", "scale", Person),
+            ("my-pipeline", "Apply", "", Deployer),
+            ("my-pipeline", "Update", "scale", Controller),
+            ("kubectl-edit", "Update", "", Person),
+            ("kubectl-rollout", "Update", "", Person),
+            ("k9s", "Update", "", Person),
+            ("kube-controller-manager", "Update", "", Controller),
+            ("cainjector", "Update", "", Controller),
+            ("octavia", "Update", "", Controller),
+            ("before-first-apply", "Update", "", Unattributed),
+            ("", "Update", "", Unattributed),
+        ] {
+            assert_eq!(entry(manager, operation, subresource).writer(&["my-pipeline"]), writer, "{manager}");
+        }
+    }
+
+    #[test]
+    fn ownership_follows_keys_sets_and_wholes() {
+        let owners = Owners::read(Some(
+            &json!([
+                {"manager": "a", "operation": "Apply", "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:spec": {
+                    "f:ports": {"k:{\"port\":80,\"protocol\":\"TCP\"}": {".": {}, "f:port": {}}}, "f:selector": {}}}},
+                {"manager": "b", "operation": "Update", "time": "2026-02-01T00:00:00Z", "fieldsV1": {
+                    "f:spec": {"f:selector": {}}, "f:metadata": {"f:finalizers": {".": {}, "v:\"x\"": {}}}}},
+                "junk"
+            ])
+            .to_string(),
+        ));
+        let names = |path: &[Place<'_>]| owners.of(path).iter().map(|e| e.manager.clone()).collect::<Vec<_>>();
+        let port = |n: &str| Place::Item(vec![("port".into(), n.to_owned()), ("protocol".into(), "TCP".to_owned())]);
+        assert_eq!(names(&[Place::Key("spec"), Place::Key("ports"), port("80")]), ["a"]);
+        assert_eq!(names(&[Place::Key("spec"), Place::Key("ports"), port("80"), Place::Key("nodePort")]), [""; 0]);
+        assert_eq!(names(&[Place::Key("spec"), Place::Key("ports"), port("81")]), [""; 0]);
+        assert_eq!(names(&[Place::Key("spec"), Place::Key("selector"), Place::Key("app")]), ["b", "a"]);
+        assert_eq!(names(&[Place::Key("metadata"), Place::Key("finalizers"), Place::Value("\"x\"".into())]), ["b"]);
+        assert_eq!(names(&[Place::Key("metadata"), Place::Key("finalizers"), Place::Value("\"y\"".into())]), [""; 0]);
+    }
+
+    #[test]
+    fn broken_bookkeeping_owns_nothing() {
+        for text in ["", "{", "[1, null, {\"fieldsV1\": 3}]", "{}"] {
+            assert!(Owners::read(Some(text)).of(&[Place::Key("spec")]).is_empty(), "{text}");
+        }
+    }
+}

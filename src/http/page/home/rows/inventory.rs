@@ -1,0 +1,235 @@
+//! One row of each section of the first page that shows what there is: backups, schedules, apps, sources. pure
+
+use jiff::Timestamp;
+
+use crate::http::page::{
+    home::ROWS,
+    text::{self, Chip, CommitCell, When, count, cut, short, shown},
+};
+use crate::report::model::{AppReport, BackupReport, BlindSpot, Drift, LocationReport, ScheduleReport, SourceReport, Suppressed};
+
+/// A kind that could not be read.
+pub struct BlindRow {
+    /// The kind.
+    pub what: String,
+    /// Stable reason.
+    pub reason: String,
+    /// The way out.
+    pub message: String,
+}
+
+impl BlindRow {
+    pub(in crate::http::page) fn new(spot: &BlindSpot) -> Self {
+        Self { what: shown(&spot.what), reason: shown(&spot.reason), message: cut(&spot.message, 600) }
+    }
+}
+
+/// A backup.
+pub struct BackupRow {
+    /// Name.
+    pub name: String,
+    /// Schedule and location.
+    pub of: String,
+    /// State.
+    pub chip: Chip,
+    /// The time it speaks for.
+    pub start: When,
+    /// When it expires.
+    pub expires: When,
+    /// What is in it and how much of that counts.
+    pub objects: Vec<String>,
+    /// Why.
+    pub why: String,
+}
+
+impl BackupRow {
+    pub(in crate::http::page) fn new(backup: &BackupReport, now: Timestamp) -> Self {
+        let of = [backup.schedule.as_ref().map(|s| format!("schedule {}", shown(s))), backup.location.as_ref().map(|l| format!("in {}", shown(l)))];
+        let speaks = (backup.speaks_for > 0).then(|| format!("newest usable for {}", backup.speaks_for));
+        let objects = [backup.objects.map(|n| count(n, "object", "objects")), speaks];
+        let unread = backup.unread.as_ref().map(|failure| format!(" Content not read: {}", cut(&failure.message, 300))).unwrap_or_default();
+        Self {
+            name: shown(&backup.name),
+            of: of.into_iter().flatten().collect::<Vec<_>>().join(", "),
+            chip: if backup.state.usable() && backup.unread.is_some() { Chip::unknown("content unread") } else { Chip::backup(backup.state) },
+            start: When::new(now, backup.start, "not started"),
+            expires: When::new(now, backup.expires, "never"),
+            objects: objects.into_iter().flatten().collect(),
+            why: format!("{}{unread}", cut(&backup.why, 300)),
+        }
+    }
+}
+
+/// A schedule.
+pub struct ScheduleRow {
+    /// Name.
+    pub name: String,
+    /// Cron expression.
+    pub cron: String,
+    /// State.
+    pub chip: Chip,
+    /// Start of its newest usable backup.
+    pub last: When,
+    /// Next due.
+    pub next: When,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl ScheduleRow {
+    pub(in crate::http::page) fn new(schedule: &ScheduleReport, now: Timestamp) -> Self {
+        let late = schedule.last_usable_start.zip(schedule.interval_seconds);
+        let late = late.is_some_and(|(last, every)| text::age(now, last) > 2 * i64::try_from(every).unwrap_or(i64::MAX / 2));
+        Self {
+            name: shown(&schedule.name),
+            cron: cut(&schedule.cron, 80),
+            chip: match (&schedule.problem, schedule.paused, schedule.last_usable_start) {
+                (Some(_), ..) => Chip::bad("broken"),
+                (None, true, _) => Chip::warn("paused"),
+                (None, false, None) => Chip::bad("no usable backup"),
+                (None, false, Some(_)) if late => Chip::bad("late"),
+                (None, false, Some(_)) => Chip::good("on time"),
+            },
+            last: When::new(now, schedule.last_usable_start, "none"),
+            next: When::new(now, schedule.next_due, "not due"),
+            problem: schedule.problem.as_ref().map(|p| cut(p, 300)).unwrap_or_default(),
+        }
+    }
+}
+
+/// A storage location.
+pub struct LocationRow {
+    /// Name.
+    pub name: String,
+    /// State.
+    pub chip: Chip,
+    /// Default, read-only, and why it is not available.
+    pub about: String,
+}
+
+impl LocationRow {
+    pub(in crate::http::page) fn new(location: &LocationReport) -> Self {
+        let about = [
+            location.default.then(|| "default".to_owned()),
+            location.read_only.then(|| "read-only".to_owned()),
+            location.message.as_ref().map(|m| cut(m, 300)),
+        ];
+        Self {
+            name: shown(&location.name),
+            chip: if location.available { Chip::good("available") } else { Chip::bad("unavailable") },
+            about: about.into_iter().flatten().collect::<Vec<_>>().join(", "),
+        }
+    }
+}
+
+/// An app.
+pub struct AppRow {
+    /// Name.
+    pub name: String,
+    /// Leads to the page filtered by it.
+    pub href: String,
+    /// Layer.
+    pub layer: &'static str,
+    /// Source, folder and renderer.
+    pub of: String,
+    /// Commit that it was rendered from.
+    pub revision: String,
+    /// When.
+    pub rendered: When,
+    /// State.
+    pub chip: Chip,
+    /// Counts in words.
+    pub objects: String,
+    /// Why the newest attempt failed.
+    pub failure: String,
+    /// What a person should know about its files.
+    pub diagnostics: Vec<String>,
+    /// Diagnostics that are not shown.
+    pub more_diagnostics: usize,
+}
+
+impl AppRow {
+    pub(in crate::http::page) fn new(app: &AppReport, now: Timestamp) -> Self {
+        let drifted: u64 = app.drift.iter().filter(|(drift, _)| drift.is_drift()).map(|(_, n)| n).sum();
+        let unknown = app.drift.get(&Drift::Unknown).copied().unwrap_or_default();
+        let mut objects = vec![count(app.objects, "object", "objects")];
+        for (n, word) in [(drifted, "drifted"), (unknown, "unknown"), (app.suppressed, "differences left out")] {
+            if n > 0 {
+                objects.push(format!("{n} {word}"));
+            }
+        }
+        let renderer = app.render.as_ref().map(|r| r.tool.as_ref().unwrap_or(&r.renderer));
+        let of = [Some(shown(&app.source.0)), Some(cut(&app.path, 200)).filter(|p| !p.is_empty()), renderer.map(|r| shown(r))];
+        let line = |d: &crate::witness::Diagnostic| {
+            let line = d.line.map(|line| format!(":{line}")).unwrap_or_default();
+            format!("{}{line}: {}", cut(&d.file, 200), cut(&d.message, 300))
+        };
+        Self {
+            name: shown(&app.name.0),
+            href: format!("/?{}", url::form_urlencoded::Serializer::new(String::new()).append_pair("app", &app.name.0).finish()),
+            layer: app.layer.name(),
+            of: of.into_iter().flatten().collect::<Vec<_>>().join(" · "),
+            revision: app.revision.as_deref().map(short).unwrap_or_default(),
+            rendered: When::new(now, app.rendered_at, "never"),
+            chip: match (&app.failure, app.rendered_at) {
+                (Some(_), _) => Chip::unknown("render fails"),
+                (None, None) => Chip::unknown("not rendered yet"),
+                (None, Some(_)) => Chip::good("rendered"),
+            },
+            objects: objects.join(", "),
+            failure: app.failure.as_ref().map(|f| cut(&f.message, 600)).unwrap_or_default(),
+            diagnostics: app.diagnostics.iter().take(ROWS).map(line).collect(),
+            more_diagnostics: app.diagnostics.len().saturating_sub(ROWS),
+        }
+    }
+}
+
+/// A source.
+pub struct SourceRow {
+    /// Name.
+    pub name: String,
+    /// Location and ref.
+    pub of: String,
+    /// The tip.
+    pub tip: Option<CommitCell>,
+    /// When it was last confirmed.
+    pub as_of: When,
+    /// State.
+    pub chip: Chip,
+    /// Why the newest attempt failed.
+    pub failure: String,
+}
+
+impl SourceRow {
+    pub(in crate::http::page) fn new(source: &SourceReport, now: Timestamp) -> Self {
+        Self {
+            name: shown(&source.name.0),
+            of: format!("{} @ {}", cut(&source.location, 200), cut(&source.reference, 80)),
+            tip: source.tip.as_ref().map(|tip| CommitCell::new(tip, now)),
+            as_of: When::new(now, source.as_of, "never"),
+            chip: match (&source.failure, &source.tip) {
+                (Some(_), _) => Chip::unknown("fetch fails"),
+                (None, None) => Chip::unknown("not read yet"),
+                (None, Some(_)) => Chip::good("read"),
+            },
+            failure: source.failure.as_ref().map(|f| cut(&f.message, 600)).unwrap_or_default(),
+        }
+    }
+}
+
+/// What a rule left out.
+pub struct SuppressedRow {
+    /// The rule.
+    pub rule: String,
+    /// Why it exists.
+    pub reason: String,
+    /// Counts in words.
+    pub counts: String,
+}
+
+impl SuppressedRow {
+    pub(in crate::http::page) fn new(rule: &Suppressed) -> Self {
+        let counts = format!("{} on {}", count(rule.fields, "field", "fields"), count(rule.objects, "object", "objects"));
+        Self { rule: shown(&rule.rule), reason: cut(&rule.reason, 300), counts }
+    }
+}

@@ -1,0 +1,135 @@
+//! What the first page and the evidence page must hold, on a report with every state and with hostile names. pure
+
+use super::*;
+use crate::http::{
+    page::{object::ObjectPage, text::object_href},
+    sample,
+};
+
+fn page(report: &Report, query: Query) -> String {
+    Home::new(report, query, sample::now()).render().unwrap()
+}
+
+/// A link as it stands in an attribute.
+fn attribute(href: &str) -> String {
+    format!("href=\"{}\"", href.replace('&', "&#38;"))
+}
+
+#[test]
+fn every_section_is_there_in_the_order_of_urgency() {
+    let html = page(&sample::report(), Query::default());
+    let order = [
+        "id=\"headline\"",
+        "class=\"tiles\"",
+        "id=\"windows\"",
+        "id=\"open\"",
+        "id=\"lost\"",
+        "id=\"drift\"",
+        "id=\"resurrected\"",
+        "id=\"unknown\"",
+        "id=\"blind\"",
+        "id=\"backups\"",
+        "id=\"schedules\"",
+        "id=\"apps\"",
+        "id=\"sources\"",
+        "id=\"suppressed\"",
+        "id=\"notes\"",
+    ];
+    let places: Vec<_> = order.iter().map(|mark| html.find(mark).unwrap_or_else(|| panic!("{mark} is not on the page"))).collect();
+    assert!(places.is_sorted(), "{places:?}");
+}
+
+#[test]
+fn every_finding_leads_to_its_evidence() {
+    let report = sample::report();
+    let html = page(&report, Query::default());
+    let findings: Vec<_> = report.objects.iter().filter(|o| o.is_finding()).collect();
+    assert!(findings.len() >= 18);
+    for object in findings {
+        assert!(html.contains(&attribute(&object_href(&object.id))), "{} has no link", object.id);
+    }
+}
+
+#[test]
+fn hostile_text_stays_text() {
+    let report = sample::report();
+    let mut pages = vec![page(&report, Query::default()), page(&report, Query { app: Some(sample::SCRIPT.into()), ..Query::default() })];
+    for object in &report.objects {
+        let evidence = sample::evidence(&object.id);
+        pages.push(ObjectPage::new(object, evidence.as_ref(), report.now, sample::now()).render().unwrap());
+    }
+    for html in pages {
+        assert!(!html.to_lowercase().contains("<script"), "a script element");
+        for bad in ["<b>not</b>", " style=", " onclick=", " onload=", " onerror=", "javascript:"] {
+            assert!(!html.contains(bad), "{bad}");
+        }
+        assert!(!html.contains('\u{202e}') && !html.contains("two\nlines"), "a character that turns or hides");
+    }
+    let html = page(&report, Query::default());
+    assert!(html.contains("invoice-\\u{202e}gnp.exe") && html.contains("two\\nlines") && html.contains("&#60;script&#62;alert(1)"));
+}
+
+#[test]
+fn filters_narrow_every_list_and_are_kept_in_the_form() {
+    let report = sample::report();
+    let html = page(&report, Query { app: Some("ledger".into()), ..Query::default() });
+    assert!(html.contains("ledger-metrics") && !html.contains("cart-flags") && html.contains("<option value=\"ledger\" selected>"));
+    let html = page(&report, Query { layer: Some("platform".into()), ..Query::default() });
+    assert!(html.contains("wildcard") && !html.contains("ledger-metrics"));
+    let html = page(&report, Query { namespace: Some("billing".into()), ..Query::default() });
+    assert!(html.contains("render_failed") && !html.contains("cart-flags") && html.contains("value=\"billing\""));
+    let empty = Query { app: Some(String::new()), layer: Some(String::new()), namespace: Some(String::new()), ..Query::default() };
+    assert_eq!(page(&report, empty), page(&report, Query::default()));
+}
+
+#[test]
+fn long_lists_are_cut_and_lead_to_the_whole() {
+    let mut report = sample::report();
+    let lost = report.objects.iter().find(|o| o.recovery == Recovery::Lost).unwrap().clone();
+    for n in 0..(MAX_ROWS + 10) {
+        let mut object = lost.clone();
+        object.id.name = format!("spare-{n:05}").into();
+        report.objects.push(object);
+    }
+    let rows = |html: &str| html.matches("spare-").count() / 2;
+    let html = page(&report, Query { layer: Some("apps".into()), ..Query::default() });
+    assert!(rows(&html) <= ROWS && html.contains("href=\"/?layer=apps&#38;show=lost#lost\""));
+    let html = page(&report, Query { show: Some("lost".into()), ..Query::default() });
+    assert!(rows(&html) > MAX_ROWS - 20 && rows(&html) <= MAX_ROWS && !html.contains("show=lost#lost"));
+}
+
+#[test]
+fn unknown_is_never_green_and_a_clean_report_is_calm() {
+    let mut report = sample::report();
+    report.windows[0].state = crate::report::model::WindowState::Unknown;
+    let html = page(&report, Query::default());
+    assert!(html.contains("class=\"hero unknown\""));
+    for text in ["unknown", "drift unknown", "recovery unknown", "content unread", "fetch fails", "render fails"] {
+        assert!(!html.contains(&format!("class=\"chip good\">{text}")), "{text} is green");
+    }
+    let html = page(&sample::clean(), Query::default());
+    assert!(html.contains("class=\"hero good\"") && html.contains("Closed:"));
+    assert_eq!(html.matches("class=\"tile quiet\"").count(), 6);
+}
+
+#[test]
+fn the_markup_is_balanced_and_tables_have_headers() {
+    let report = sample::report();
+    let mut pages = vec![page(&report, Query::default())];
+    pages.extend(report.objects.iter().map(|o| ObjectPage::new(o, sample::evidence(&o.id).as_ref(), report.now, sample::now()).render().unwrap()));
+    for html in pages {
+        for tag in ["table", "tr", "td", "th", "ul", "li", "dl", "div", "section", "article", "p", "a", "bdi", "span", "code", "pre", "main", "time"]
+        {
+            let open = html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count();
+            assert_eq!(open, html.matches(&format!("</{tag}>")).count(), "<{tag}>");
+        }
+        assert_eq!(html.matches("<th ").count(), html.matches("scope=\"").count());
+        assert_eq!(html.matches("<main ").count(), 1);
+        assert_eq!(html.matches("<h1").count(), 1);
+        let mut ids: Vec<_> = html.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all, "an id stands twice");
+    }
+}

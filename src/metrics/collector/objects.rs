@@ -1,0 +1,194 @@
+//! Families about objects: drift, recovery, coverage, unknown. Every one of them has a cap. pure
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::{super::table, Sheet, truth};
+use crate::{
+    config::{self, AppName, Layer},
+    report::{
+        Report,
+        model::{CoverageScope, Drift, ObjectReport, Presence, Recovery, Side},
+    },
+};
+
+/// Stands for all namespaces beyond the cap. No namespace can have this name.
+pub(super) const OTHER: &str = "__other__";
+
+/// Reasons per side that have series of their own in `snapgap_unknown_objects`; the rest is `other`.
+pub(super) const MAX_UNKNOWN_REASONS: usize = 32;
+
+pub(super) fn put(sheet: &mut Sheet, report: &Report, limits: &config::Metrics) {
+    let apps: BTreeSet<&str> = report.apps.iter().map(|app| &*app.name.0).chain([""]).collect();
+    drift_counts(sheet, report);
+    drift_onsets(sheet, report, limits, &apps);
+    ignored(sheet, report, &apps);
+    recovery(sheet, report);
+    unknown(sheet, report);
+    namespaces(sheet, report, limits);
+}
+
+fn app_of<'a>(object: &'a ObjectReport, apps: &BTreeSet<&str>) -> &'a str {
+    object.app.as_ref().map(|AppName(name)| &**name).filter(|name| apps.contains(name)).unwrap_or_default()
+}
+
+fn drift_counts(sheet: &mut Sheet, report: &Report) {
+    for drift in table::DRIFTS {
+        let total = report.summary.drift.get(&drift).copied().unwrap_or_default();
+        let mut declared = 0;
+        for app in &report.apps {
+            let count = app.drift.get(&drift).copied().unwrap_or_default();
+            declared += count;
+            sheet.put(&table::DRIFT_OBJECTS, &[&app.name.0, drift.name()], count as f64);
+        }
+        sheet.put(&table::DRIFT_OBJECTS, &["", drift.name()], total.saturating_sub(declared) as f64);
+    }
+}
+
+fn drift_onsets(sheet: &mut Sheet, report: &Report, limits: &config::Metrics, apps: &BTreeSet<&str>) {
+    let mut oldest: BTreeMap<(&str, Drift), Timestamp> = BTreeMap::new();
+    let mut single: Vec<(Timestamp, &ObjectReport)> = Vec::new();
+    let mut dropped: BTreeMap<&str, u64> = apps.iter().map(|app| (*app, 0)).collect();
+    for object in report.objects.iter().filter(|object| table::DRIFTS.contains(&object.drift)) {
+        let app = app_of(object, apps);
+        match object.drift_since {
+            Some(since) => {
+                let known = oldest.entry((app, object.drift)).or_insert(since);
+                *known = (*known).min(since);
+                if object.drift.is_drift() {
+                    single.push((since, object));
+                }
+            }
+            None if object.drift.is_drift() => *dropped.entry(app).or_default() += 1,
+            None => {}
+        }
+    }
+    for ((app, drift), since) in oldest {
+        sheet.time(&table::DRIFT_OLDEST, &[app, drift.name()], Some(since));
+    }
+    // The identity breaks ties, so that the same objects are chosen at every scrape.
+    single.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.id.cmp(&y.id)));
+    for (position, (since, object)) in single.into_iter().enumerate() {
+        let app = app_of(object, apps);
+        if position < limits.max_object_series {
+            let namespace = object.id.namespace.as_deref().unwrap_or_default();
+            let labels = [app, object.drift.name(), namespace, &object.id.gk.group, &object.id.gk.kind, &object.id.name];
+            sheet.time(&table::OBJECT_DRIFT, &labels, Some(since));
+        } else {
+            *dropped.entry(app).or_default() += 1;
+        }
+    }
+    for (app, count) in dropped {
+        sheet.put(&table::SERIES_DROPPED, &[app], count as f64);
+    }
+}
+
+fn ignored(sheet: &mut Sheet, report: &Report, apps: &BTreeSet<&str>) {
+    let mut ignored: BTreeMap<&str, u64> = apps.iter().map(|app| (*app, 0)).collect();
+    for object in report.objects.iter().filter(|object| object.suppressed > 0) {
+        *ignored.entry(app_of(object, apps)).or_default() += 1;
+    }
+    for (app, count) in ignored {
+        sheet.put(&table::DRIFT_IGNORED, &[app], count as f64);
+    }
+}
+
+fn recovery(sheet: &mut Sheet, report: &Report) {
+    for layer in Layer::ALL {
+        let counts = report.summary.recovery_by_layer.get(&layer);
+        for recovery in Recovery::ALL {
+            let count = counts.and_then(|counts| counts.get(&recovery)).copied().unwrap_or_default();
+            sheet.put(&table::RECOVERY, &[layer.name(), recovery.name()], count as f64);
+        }
+    }
+}
+
+fn unknown(sheet: &mut Sheet, report: &Report) {
+    for side in [Side::Git, Side::Cluster, Side::Backup] {
+        let name = match side {
+            Side::Git => "git",
+            Side::Cluster => "cluster",
+            Side::Backup => "backup",
+        };
+        // `other` is always there, so that "nothing unknown" can be told from "no data".
+        let mut counts: BTreeMap<&str, u64> = BTreeMap::from([("other", 0)]);
+        for count in report.summary.unknown.iter().filter(|count| count.side == side) {
+            let room = counts.len() <= MAX_UNKNOWN_REASONS || counts.contains_key(&*count.reason);
+            *counts.entry(if room { &count.reason } else { "other" }).or_default() += count.objects;
+        }
+        for (reason, count) in counts {
+            sheet.put(&table::UNKNOWN, &[name, reason], count as f64);
+        }
+    }
+}
+
+/// The seven cells of the three circles: in at least one of them.
+const CELLS: [(bool, bool, bool); 7] = [
+    (true, true, true),
+    (true, true, false),
+    (true, false, true),
+    (true, false, false),
+    (false, true, true),
+    (false, true, false),
+    (false, false, true),
+];
+
+fn namespaces(sheet: &mut Sheet, report: &Report, limits: &config::Metrics) {
+    let kept = kept_namespaces(report, limits.max_namespaces);
+    let fold = |namespace: &str| -> String { if namespace.is_empty() || kept.contains(namespace) { namespace.to_owned() } else { OTHER.into() } };
+    type Cell = (bool, bool, bool);
+    let mut cells: BTreeMap<(String, CoverageScope), BTreeMap<Cell, u64>> = BTreeMap::new();
+    let mut rows: BTreeSet<String> = kept.iter().map(|name| (*name).to_owned()).collect();
+    rows.extend(report.summary.coverage.iter().map(|cell| fold(&cell.namespace)));
+    rows.insert(String::new());
+    for namespace in rows {
+        let scopes =
+            if namespace.is_empty() { [CoverageScope::Cluster, CoverageScope::Volume] } else { [CoverageScope::Namespaced, CoverageScope::Volume] };
+        for scope in scopes {
+            cells.insert((namespace.clone(), scope), CELLS.iter().map(|cell| (*cell, 0)).collect());
+        }
+    }
+    for cell in &report.summary.coverage {
+        let row = cells.entry((fold(&cell.namespace), cell.scope)).or_default();
+        *row.entry((cell.in_git, cell.in_cluster, cell.in_backup)).or_default() += cell.objects;
+    }
+    for ((namespace, scope), row) in &cells {
+        let scope = match scope {
+            CoverageScope::Cluster => "cluster",
+            CoverageScope::Namespaced => "namespaced",
+            CoverageScope::Volume => "volume",
+        };
+        for ((git, cluster, backup), count) in row {
+            sheet.put(&table::COVERAGE, &[namespace, scope, truth(*git), truth(*cluster), truth(*backup)], *count as f64);
+        }
+    }
+    let starts: BTreeMap<&str, Timestamp> = report.backups.iter().filter(|b| b.state.usable()).filter_map(|b| Some((&*b.name, b.start?))).collect();
+    let mut newest: BTreeMap<&str, Timestamp> = BTreeMap::new();
+    for object in report.objects.iter().filter(|object| object.sides.backup == Presence::Present) {
+        let start = object.backup.as_deref().and_then(|name| starts.get(name));
+        if let (Some(namespace), Some(start)) = (object.id.namespace.as_deref(), start) {
+            let known = newest.entry(namespace).or_insert(*start);
+            *known = (*known).max(*start);
+        }
+    }
+    let mut folded: BTreeMap<String, Timestamp> = BTreeMap::new();
+    for (namespace, start) in newest {
+        let known = folded.entry(fold(namespace)).or_insert(start);
+        *known = (*known).min(start);
+    }
+    for (namespace, start) in folded {
+        sheet.time(&table::NAMESPACE_BACKUP, &[&namespace], Some(start));
+    }
+}
+
+/// The namespaces that keep series of their own: those with most objects, by name where equal.
+fn kept_namespaces(report: &Report, cap: usize) -> BTreeSet<&str> {
+    let mut objects: BTreeMap<&str, u64> = BTreeMap::new();
+    for cell in report.summary.coverage.iter().filter(|cell| !cell.namespace.is_empty()) {
+        *objects.entry(&cell.namespace).or_default() += cell.objects;
+    }
+    let mut ranked: Vec<_> = objects.into_iter().collect();
+    ranked.sort_by(|(a, m), (b, n)| n.cmp(m).then_with(|| a.cmp(b)));
+    ranked.into_iter().take(cap).map(|(name, _)| name).collect()
+}

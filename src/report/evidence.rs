@@ -1,0 +1,173 @@
+//! An explanation as facts, diffs and notes: what the page and `snapgap explain` show of one object. pure
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{
+    diff,
+    text::{self, clean, shorten},
+};
+use crate::{
+    verdict::{
+        Explanation,
+        explain::{self, Holds, RestoreEffect},
+    },
+    witness::Commit,
+};
+
+/// Everything that is known of one object besides its verdict.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Evidence {
+    /// Single facts, in the order in which they are shown.
+    pub facts: Vec<Fact>,
+    /// Git against cluster, Git against backup, backup against cluster.
+    pub diffs: Vec<Diff>,
+    /// What a reader should know.
+    pub notes: Vec<String>,
+}
+
+/// One fact.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Fact {
+    /// What it is about.
+    pub label: String,
+    /// What is known.
+    pub value: String,
+}
+
+/// One diff.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Diff {
+    /// The two sides.
+    pub title: String,
+    /// Unified diff; empty if the sides are the same.
+    pub text: String,
+}
+
+/// The longest subject of a commit that is shown.
+const SUBJECT: usize = 80;
+
+fn commit(c: &Commit) -> String {
+    let short = c.sha.get(..8).unwrap_or(&c.sha);
+    format!("{short} {} ({}, {})", shorten(&c.subject, SUBJECT), clean(&c.author), c.time)
+}
+
+/// Puts an explanation into words.
+pub fn of(e: &Explanation) -> Evidence {
+    let mut facts = Vec::new();
+    let mut notes = Vec::new();
+    let mut fact = |label: &str, value: String| facts.push(Fact { label: label.to_owned(), value });
+    fact("Drift", e.object.drift.name().to_owned());
+    fact("Recovery", e.object.recovery.name().to_owned());
+    fact("Why", clean(&e.object.why).into_owned());
+    if let Some(git) = &e.git {
+        let verb = if git.declared { "declares it" } else { "declared it once" };
+        let at = git.revision.as_ref().map(|r| format!(" at {}", r.get(..8).unwrap_or(r))).unwrap_or_default();
+        fact("Git", format!("app {} {verb}{at}", git.app));
+        if let Some(file) = &e.object.file {
+            fact("Written in", format!("{}{}", clean(file), e.object.line.map(|l| format!(":{l}")).unwrap_or_default()));
+        }
+        for state in &git.history {
+            let what = if state.declared { "declared since" } else { "not declared since" };
+            let held = if state.backed_up == Some(true) { "; the backup that speaks holds this state" } else { "" };
+            let since = state.since.as_ref().map_or_else(|| "a commit older than the search".to_owned(), commit);
+            fact("History", format!("{what} {since}{held}"));
+        }
+        notes.extend(git.note.iter().map(|n| format!("The search in history ended early: {}", clean(n))));
+    } else {
+        fact("Git", "no app declares it".into());
+    }
+    match &e.live {
+        None => fact("Cluster", "not there, or not read".into()),
+        Some(live) => {
+            let made = live.created.map(|t| format!("made {t}")).unwrap_or_else(|| "there".into());
+            let ending = if live.deleting { ", being deleted" } else { "" };
+            let old = if live.last_good { " (last good value)" } else { "" };
+            fact("Cluster", format!("{made}{ending}{old}"));
+            for w in &live.writers {
+                let operation = w.operation.as_deref().unwrap_or("wrote");
+                let time = w.time.map(|t| format!(" at {t}")).unwrap_or_default();
+                fact("Written by", format!("{} ({operation}){time}", clean(&w.manager)));
+            }
+            if let Some(backup) = &live.restored_from {
+                fact("Restored", format!("a Velero restore of {} wrote it", clean(backup)));
+            }
+        }
+    }
+    for copy in &e.backups {
+        fact("Backup", backup(copy));
+    }
+    fact("A restore now", restore(e.restore).into());
+    let diffs = e.diffs.iter().map(|d| self::one_diff(d, &mut notes)).collect();
+    for side in &e.object.unknown {
+        notes.push(format!("{}: {}", side.reason, clean(&side.message)));
+    }
+    Evidence { facts, diffs, notes }
+}
+
+fn backup(copy: &explain::CopyEvidence) -> String {
+    let start = copy.start.map(|t| format!(", began {t}")).unwrap_or_default();
+    let speaks = if copy.speaks { ", speaks for it" } else { "" };
+    let same = |b: &Option<bool>, what: &str| match b {
+        Some(true) => format!("same as {what}"),
+        Some(false) => format!("differs from {what}"),
+        None => format!("not compared with {what}"),
+    };
+    let holds = match &copy.holds {
+        Holds::Copy { same_as_git, same_as_live } => format!("holds a copy: {}, {}", same(same_as_git, "Git"), same(same_as_live, "the cluster")),
+        Holds::Missing => "does not hold it, although its scope takes it".into(),
+        Holds::Outside { why } => format!("does not hold it, by its scope: {}", clean(why)),
+        Holds::Undecided { why } => format!("does not hold it; whether it should cannot be said: {}", clean(why)),
+        Holds::Unread { failure } => format!("was not read: {}", clean(&failure.message)),
+    };
+    format!("{} ({}{start}{speaks}) {holds}", clean(&copy.backup), copy.state.name())
+}
+
+fn restore(effect: RestoreEffect) -> &'static str {
+    match effect {
+        RestoreEffect::Nothing => "would do nothing: no usable backup holds it",
+        RestoreEffect::Create => "would create it as the backup holds it",
+        RestoreEffect::SkipSame => "would leave it alone: it is the same",
+        RestoreEffect::SkipDiffers => "would leave it alone with a warning; with existingResourcePolicy update it would roll it back",
+        RestoreEffect::NeverRestored => "would leave it out: Velero never restores this kind",
+        RestoreEffect::Unknown => "cannot be foretold",
+    }
+}
+
+fn one_diff(d: &explain::Diff, notes: &mut Vec<String>) -> Diff {
+    let title = format!("{} against {}", clean(&d.left_label), clean(&d.right_label));
+    if let Some(failure) = &d.unjudged {
+        notes.push(format!("{title}: {}", clean(&failure.message)));
+    }
+    for leaf in &d.leaves {
+        if let Some(owner) = &leaf.owner {
+            let time = leaf.time.map(|t| format!(" at {t}")).unwrap_or_default();
+            notes.push(format!("{}: {} wrote it{time}", clean(&leaf.path), clean(owner)));
+        }
+    }
+    Diff { title, text: if d.equal { String::new() } else { diff::unified((&d.left_label, &d.left), (&d.right_label, &d.right)) } }
+}
+
+impl Evidence {
+    /// The evidence as text for a terminal.
+    pub fn text(&self, title: &str) -> String {
+        let mut out = format!("{}\n", clean(title));
+        let width = self.facts.iter().map(|f| f.label.len()).max().unwrap_or(0);
+        for f in &self.facts {
+            out.push_str(&format!("  {:<width$}  {}\n", f.label, f.value));
+        }
+        for note in &self.notes {
+            out.push_str(&format!("  note: {note}\n"));
+        }
+        for d in &self.diffs {
+            let same = if d.text.is_empty() { ": the same\n" } else { "\n" };
+            out.push_str(&format!("\n{}{same}", d.title));
+            // The diff is built from canonical YAML lines; control characters in values are escaped line by line.
+            for line in d.text.lines() {
+                out.push_str(&text::clean(line));
+                out.push('\n');
+            }
+        }
+        out
+    }
+}

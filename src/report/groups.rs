@@ -1,0 +1,299 @@
+//! The findings of a report by cause, worst first: what the table and the Markdown form share. pure
+
+use super::{
+    model::{Basis, Drift, FieldReport, ObjectReport, Recovery, Report, Side, Stage, Start, WindowRollup, WindowScope, WindowState},
+    text::{counted, since, span, until},
+};
+use crate::drift::LeafClass;
+
+/// One cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Windows rolled up.
+    Windows,
+    /// `lost`.
+    Lost,
+    /// `backup_stale`.
+    BackupStale,
+    /// `split`.
+    Split,
+    /// Git against cluster.
+    Drift,
+    /// `resurrected`.
+    Resurrected,
+    /// What could not be judged.
+    Unknown,
+}
+
+/// One line of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// `Kind/name`, or the scope of a window.
+    pub what: String,
+    /// Namespace; empty for cluster-scoped objects and windows.
+    pub namespace: String,
+    /// App; empty if no app declares it.
+    pub app: String,
+    /// How long already; empty if that is not known.
+    pub since: String,
+    /// What is wrong and what to do.
+    pub why: String,
+    /// Details below it.
+    pub details: Vec<String>,
+}
+
+/// The findings of one cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The cause.
+    pub cause: Cause,
+    /// A word or two, as a heading.
+    pub title: &'static str,
+    /// What that means, in a sentence.
+    pub meaning: &'static str,
+    /// How many objects or windows it is about; a row may stand for several.
+    pub count: u64,
+    /// The findings, the oldest first.
+    pub rows: Vec<Row>,
+}
+
+/// All groups that have something to show. Without `all`, windows of layers are left to those of apps, and objects that could not be
+/// judged for one and the same reason are one row.
+pub fn of(report: &Report, all: bool) -> Vec<Group> {
+    let objects = |wanted: &dyn Fn(&ObjectReport) -> bool, row: &dyn Fn(&ObjectReport) -> Row| {
+        let mut found: Vec<&ObjectReport> = report.objects.iter().filter(|o| wanted(o)).collect();
+        found.sort_by(|a, b| age(a).cmp(&age(b)).then_with(|| a.id.cmp(&b.id)));
+        found.into_iter().map(row).collect::<Vec<_>>()
+    };
+    let recovery = |r: Recovery| objects(&|o| o.recovery == r, &|o| object_row(report, o));
+    let groups = [
+        (Cause::Windows, "WINDOWS", "Git declares content that no usable backup holds.", windows(report, all)),
+        (Cause::Lost, "LOST", "If the cluster is lost now, nobody has these.", recovery(Recovery::Lost)),
+        (Cause::BackupStale, "STALE BACKUP", "Only a backup has these, and they have changed since it started.", recovery(Recovery::BackupStale)),
+        (Cause::Split, "SPLIT", "Git and the backup disagree: a restore brings back another state than Git declares.", recovery(Recovery::Split)),
+        (Cause::Drift, "DRIFT", "Git and the cluster disagree.", objects(&|o| o.drift.is_drift(), &|o| drift_row(report, o))),
+        (Cause::Resurrected, "RESURRECTED", "Deleted since the backup: a restore brings these back.", recovery(Recovery::Resurrected)),
+        (Cause::Unknown, "UNKNOWN", "These could not be judged.", fold(objects(&ObjectReport::is_unknown, &|o| unknown_row(report, o)), all)),
+    ];
+    let unknown = report.objects.iter().filter(|o| o.is_unknown()).count();
+    let count = |cause: Cause, rows: &[Row]| if cause == Cause::Unknown { unknown } else { rows.len() } as u64;
+    let groups = groups.into_iter().map(|(cause, title, meaning, rows)| Group { cause, title, meaning, count: count(cause, &rows), rows });
+    groups.filter(|g| !g.rows.is_empty()).collect()
+}
+
+/// What sorts the oldest first; unknown times last.
+fn age(object: &ObjectReport) -> (bool, Option<jiff::Timestamp>) {
+    let start = object.window.as_ref().and_then(|w| w.start).map(|s| s.not_before).or(object.drift_since);
+    (start.is_none(), start)
+}
+
+/// How long a window has been open. An interval that is known only roughly is said to be at most that long.
+pub fn open_for(report: &Report, start: Option<Start>) -> String {
+    let Some(start) = start else { return String::new() };
+    let longest = since(report.now, start.not_before);
+    let rough = start.not_after.as_second() - start.not_before.as_second() >= 60;
+    if rough || start.basis == Basis::Commit { format!("≤ {longest}") } else { longest }
+}
+
+/// One row for what is unknown for the same reason.
+fn fold(rows: Vec<Row>, all: bool) -> Vec<Row> {
+    let mut folded: Vec<(Row, u64)> = Vec::new();
+    for row in rows {
+        match folded.iter_mut().find(|(first, _)| !all && first.why == row.why) {
+            Some((first, more)) => {
+                *more += 1;
+                for (cell, other) in [(&mut first.namespace, &row.namespace), (&mut first.app, &row.app)] {
+                    if cell != other {
+                        cell.clear();
+                    }
+                }
+            }
+            None => folded.push((row, 0)),
+        }
+    }
+    let name = |(row, more): (Row, u64)| match more {
+        0 => row,
+        more => Row { what: format!("{} and {} more", row.what, super::text::count(more)), since: String::new(), ..row },
+    };
+    folded.into_iter().map(name).collect()
+}
+
+/// The windows that are not closed. The cluster's own is in the headline.
+fn windows(report: &Report, all: bool) -> Vec<Row> {
+    let shown = |w: &&WindowRollup| {
+        let part = match w.of {
+            WindowScope::Cluster => false,
+            WindowScope::Layer(_) => all,
+            WindowScope::App(_) => true,
+        };
+        part && (w.state != WindowState::Closed || w.resurrected > 0)
+    };
+    report
+        .windows
+        .iter()
+        .filter(shown)
+        .map(|w| Row {
+            what: match &w.of {
+                WindowScope::Cluster => "cluster".into(),
+                WindowScope::Layer(layer) => format!("layer {layer}"),
+                WindowScope::App(app) => format!("app {app}"),
+            },
+            namespace: String::new(),
+            app: w.state.name().into(),
+            since: open_for(report, w.start),
+            why: window_text(report, w),
+            details: Vec::new(),
+        })
+        .collect()
+}
+
+fn window_text(report: &Report, w: &WindowRollup) -> String {
+    let mut parts = Vec::new();
+    if w.objects > 0 {
+        let stages = [(w.pending, "not applied"), (w.unsnapshotted, "applied")].into_iter().filter(|(n, _)| *n > 0);
+        let stages: Vec<String> = stages.map(|(n, what)| format!("{n} {what}")).collect();
+        parts.push(format!("{} ({})", counted(w.objects, "object"), stages.join(", ")));
+    }
+    if !w.commits.is_empty() {
+        parts.push(counted(w.commits.len() as u64, "commit"));
+    }
+    if w.resurrected > 0 {
+        parts.push(format!("{} deleted in Git would come back", w.resurrected));
+    }
+    if w.unknown > 0 {
+        parts.push(format!("{} unknown", w.unknown));
+    }
+    if w.state == WindowState::None {
+        parts.push("no usable backup".into());
+    }
+    if w.over_objective {
+        parts.push(format!("longer than the {} allowed", span(w.objective_seconds)));
+    }
+    if let Some(due) = w.closes_at {
+        parts.push(format!("next backup {}", until(report.now, due)));
+    }
+    parts.join(", ")
+}
+
+fn object_row(report: &Report, o: &ObjectReport) -> Row {
+    let window = o.window.as_ref();
+    let stage = match window.map(|w| w.stage) {
+        Some(Stage::Pending) => "Pending. ",
+        _ => "",
+    };
+    Row {
+        what: format!("{}/{}", o.id.gk.kind, o.id.name),
+        namespace: o.id.namespace.as_deref().unwrap_or_default().to_owned(),
+        app: o.app.as_ref().map(ToString::to_string).unwrap_or_default(),
+        since: open_for(report, window.and_then(|w| w.start)),
+        why: format!("{stage}{}", o.why),
+        details: Vec::new(),
+    }
+}
+
+fn drift_row(report: &Report, o: &ObjectReport) -> Row {
+    let why = match o.drift {
+        Drift::Changed => "Fields differ from Git.",
+        Drift::Missing => "Git declares it, the cluster does not have it.",
+        Drift::Removed => "No longer in Git, still in the cluster.",
+        Drift::Added => "Someone added fields that Git does not have.",
+        _ => "",
+    };
+    let details = o.fields.iter().filter(|f| f.class.is_some()).map(|f| field_text(report, f)).collect();
+    let since = o.drift_since.map(|t| since(report.now, t)).unwrap_or_default();
+    Row { why: why.into(), since, details, ..object_row(report, o) }
+}
+
+/// One differing field as a line: what Git says, what runs, by whom.
+fn field_text(report: &Report, f: &FieldReport) -> String {
+    let value = |v: &Option<String>| v.as_deref().map_or_else(|| "(nothing)".to_owned(), |t| super::text::shorten(t, 40));
+    let change = match f.class {
+        Some(LeafClass::Added) => format!("added {}", value(&f.live)),
+        Some(LeafClass::Removed) => format!("still {}, dropped in Git", value(&f.live)),
+        Some(LeafClass::Missing) => format!("{} is gone", value(&f.desired)),
+        _ => format!("{} → {}", value(&f.desired), value(&f.live)),
+    };
+    let who = match (&f.owner, f.time) {
+        (Some(owner), Some(time)) => format!(" ({owner}, {} ago)", since(report.now, time)),
+        (Some(owner), None) => format!(" ({owner})"),
+        _ => String::new(),
+    };
+    let place = match (&f.file, f.line) {
+        (Some(file), Some(line)) => format!("  {file}:{line}"),
+        _ => String::new(),
+    };
+    format!("{}: {change}{who}{place}", f.path)
+}
+
+fn unknown_row(report: &Report, o: &ObjectReport) -> Row {
+    let why: Vec<String> = o.unknown.iter().map(|u| format!("{} {}: {}", side(u.side), u.reason, u.message)).collect();
+    Row { why: if why.is_empty() { o.why.clone() } else { why.join(" ") }, ..object_row(report, o) }
+}
+
+/// The witness, as people call it.
+pub fn side(side: Side) -> &'static str {
+    match side {
+        Side::Git => "Git",
+        Side::Cluster => "cluster",
+        Side::Backup => "backup",
+    }
+}
+
+/// The first sentence of every form: the state of the whole cluster's window.
+pub fn headline(report: &Report) -> String {
+    let cluster = report.windows.iter().find(|w| w.of == WindowScope::Cluster);
+    match report.summary.window {
+        WindowState::Closed => "The window is closed: every declared object is held by a usable backup, or by Git alone by design.".into(),
+        WindowState::None => "There is no usable backup at all.".into(),
+        WindowState::Unknown => "Whether a window is open cannot be said.".into(),
+        WindowState::Open => match cluster {
+            Some(w) if w.start.is_some() => format!("A window is open since {}: {}.", open_for(report, w.start), window_text(report, w)),
+            Some(w) => format!("A window is open: {}.", window_text(report, w)),
+            None => "A window is open.".into(),
+        },
+    }
+}
+
+/// The counts over all objects, as one sentence.
+pub fn counts(report: &Report) -> String {
+    let recovery = [
+        (Recovery::Either, "held by Git and backup"),
+        (Recovery::Git, "by Git alone"),
+        (Recovery::Backup, "by a backup alone"),
+        (Recovery::Derived, "derived"),
+        (Recovery::Split, "split"),
+        (Recovery::BackupStale, "stale in the backup"),
+        (Recovery::Lost, "lost"),
+        (Recovery::Resurrected, "resurrected"),
+        (Recovery::Unknown, "unknown"),
+    ];
+    let known = recovery.into_iter().filter_map(|(r, name)| Some((*report.summary.recovery.get(&r)?, name))).filter(|(n, _)| *n > 0);
+    let known: Vec<String> = known.map(|(n, name)| format!("{} {name}", super::text::count(n))).collect();
+    let drift = [Drift::Changed, Drift::Missing, Drift::Removed, Drift::Added, Drift::Unmanaged, Drift::Unknown];
+    let drift = drift.into_iter().filter_map(|d| Some((*report.summary.drift.get(&d)?, d.name()))).filter(|(n, _)| *n > 0);
+    let drift: Vec<String> = drift.map(|(n, name)| format!("{} {name}", super::text::count(n))).collect();
+    let drift = if drift.is_empty() { "none".to_owned() } else { drift.join(", ") };
+    let left_out: u64 = report.suppressed.iter().map(|s| s.fields).sum();
+    let left_out = if left_out == 0 { String::new() } else { format!(" Left out by rules: {}.", counted(left_out, "field")) };
+    format!("{}: {}. Drift: {drift}.{left_out}", counted(report.summary.objects, "object"), known.join(", "))
+}
+
+/// What is blind and how to heal it, one line each.
+pub fn blind(report: &Report, all: bool) -> Vec<String> {
+    report.blind_spots.iter().filter(|b| b.matters || all).map(|b| format!("{} ({}): {}", b.what, b.reason, b.message)).collect()
+}
+
+/// How old each witness is, as one sentence, failures included.
+pub fn as_of(report: &Report) -> String {
+    let stage = |name: String, stage: &super::model::StageAge| {
+        let age = stage.at.map_or_else(|| "never read".to_owned(), |at| format!("{} ago", since(report.now, at)));
+        match &stage.failure {
+            Some(f) => format!("{name} {age}, then failed: {}", f.message),
+            None => format!("{name} {age}"),
+        }
+    };
+    let mut parts: Vec<String> = report.as_of.git.iter().map(|(name, s)| stage(format!("Git {name}"), s)).collect();
+    parts.push(stage("cluster".into(), &report.as_of.cluster));
+    parts.push(stage("backups".into(), &report.as_of.backups));
+    format!("As of {}: {}.", report.now, parts.join("; "))
+}

@@ -1,0 +1,126 @@
+//! The backup stage: Velero's objects from the cluster or a dump, joined with archives on this machine. I/O: through velero, files.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::{
+    config::Config,
+    object::{Redactor, Text},
+    velero::{self, FileBackup, files},
+    witness::{BackedUp, Failure, Live},
+};
+
+/// Reads that were made in one run: the storage location (none for files), and the reason if it failed.
+pub type Reads = Vec<(Option<Text>, Option<Text>)>;
+
+/// Names, sizes and times of what was given: equal marks mean that nothing needs to be read again.
+type Mark = Vec<(PathBuf, u64, Option<SystemTime>)>;
+
+/// What is remembered between runs.
+pub struct BackupStage {
+    config: Arc<Config>,
+    redactor: Redactor,
+    /// The archives as last read, for this mark and this cluster.
+    read: Option<(Mark, Option<Text>, Vec<FileBackup>)>,
+    last: Option<BackedUp>,
+}
+
+impl BackupStage {
+    /// A stage over one configuration.
+    pub fn new(config: Arc<Config>, redactor: Redactor) -> Self {
+        Self { config, redactor, read: None, last: None }
+    }
+
+    /// Reads archives that changed, and judges every backup anew: time alone can end one.
+    pub async fn run(&mut self, live: &Live, now: Timestamp) -> (BackedUp, Reads) {
+        let mut reads = Reads::new();
+        let failure = self.read_files(live.cluster_uid.as_ref(), &mut reads).await.err();
+        let namespace = &self.config.velero.namespace;
+        // Namespaces are asked for their labels only; Velero's own objects must lie in the namespace that Velero watches.
+        let controllers = live.controllers.iter().filter(|(id, _)| id.namespace.as_ref().is_none_or(|n| n == namespace));
+        let namespaces: Vec<Value> = live.objects.iter().filter(|(id, _)| id.gk.is("", "Namespace")).map(|(_, o)| o.content.value()).collect();
+        let objects = controllers.map(|(_, object)| &**object).chain(&namespaces);
+        let archives = self.read.as_ref().map(|(_, _, archives)| archives.clone()).unwrap_or_default();
+        let mut backed_up = velero::assess(objects, archives, live.cluster_uid.as_deref(), now);
+        backed_up.as_of = live.as_of.or(Some(now));
+        backed_up.failure = failure.or_else(|| unread(live));
+        if backed_up.failure.is_some() {
+            // What was known stays known, marked with its age.
+            if let Some(last) = self.last.as_ref().filter(|_| backed_up.backups.is_empty()) {
+                backed_up = BackedUp { failure: backed_up.failure, ..last.clone() };
+            }
+        } else {
+            self.last = Some(backed_up.clone());
+        }
+        (backed_up, reads)
+    }
+
+    async fn read_files(&mut self, cluster_uid: Option<&Text>, reads: &mut Reads) -> Result<(), Failure> {
+        let given = self.config.velero.backups.clone();
+        if given.is_empty() {
+            return Ok(());
+        }
+        let (limits, redactor, uid) = (self.config.velero.limits, self.redactor.clone(), cluster_uid.cloned());
+        let known = self.read.as_ref().map(|(mark, uid, _)| (mark.clone(), uid.clone()));
+        let work = move || {
+            let mark = given.iter().flat_map(|b| mark(&b.path)).collect::<Mark>();
+            if known.is_some_and(|(m, u)| m == mark && u == uid) {
+                return Ok(None);
+            }
+            let archives = files::read(&given, &limits, &redactor, uid.as_deref()).map_err(|e| Failure::new(e.kind(), e.to_string()))?;
+            Ok(Some((mark, uid, archives)))
+        };
+        let outcome = tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(Failure::new("internal", "reading archives was stopped")));
+        if let Some(read) = outcome? {
+            reads.extend(read.2.iter().map(|b| (None, b.content.as_ref().err().map(|f| f.reason.clone()).filter(|r| &**r != "not_needed"))));
+            self.read = Some(read);
+        }
+        Ok(())
+    }
+}
+
+/// Why Velero's own objects may be missing from the view. A cluster that does not serve Velero's kinds has no Velero: no failure.
+fn unread(live: &Live) -> Option<Failure> {
+    use crate::witness::Listing;
+    if live.as_of.is_none() {
+        return live.failure.clone();
+    }
+    if let Some(failure) = live.broken_groups.get("velero.io") {
+        return Some(failure.clone());
+    }
+    let backups = live.kinds.iter().find(|(gk, _)| gk.is("velero.io", "Backup"))?;
+    match &backups.1.listing {
+        Listing::Complete => None,
+        Listing::Skipped(failure) | Listing::Failed(failure) => Some(failure.clone()),
+    }
+}
+
+fn mark(path: &Path) -> Mark {
+    let mut found = Mark::new();
+    let mut open = vec![(path.to_owned(), 0)];
+    while let Some((next, depth)) = open.pop() {
+        let Ok(meta) = std::fs::metadata(&next) else { continue };
+        if meta.is_dir() && depth < 4 {
+            open.extend(std::fs::read_dir(&next).into_iter().flatten().flatten().map(|e| (e.path(), depth + 1)));
+        }
+        // A marker beside an archive that was given by its own path counts too.
+        if depth == 0
+            && meta.is_file()
+            && let Some(folder) = next.parent()
+        {
+            let marker = folder.join("velero-backup.json");
+            if let Ok(meta) = std::fs::metadata(&marker) {
+                found.push((marker, meta.len(), meta.modified().ok()));
+            }
+        }
+        found.push((next, meta.len(), meta.modified().ok()));
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,207 @@
+//! Reads a Velero archive: a gzip tar, streamed under caps, never unpacked to disk. I/O: reads the stream it is given.
+//!
+//! Layout: pkg/archive/filesystem.go and pkg/backup/item_backupper.go `getFileForArchive`, format 1 and 1.1.0. Every object lies there twice; only
+//! `resources/<kind>/namespaces/<ns>/<name>.json` and `resources/<kind>/cluster/<name>.json` are read, the copies by version are passed
+//! over by their headers.
+
+mod error;
+mod inflate;
+mod tarball;
+#[cfg(test)]
+mod tests;
+pub mod write;
+
+use std::{
+    collections::{HashMap, HashSet},
+    io::Read,
+    sync::Arc,
+};
+
+use serde_json::{Value, map::Entry};
+
+pub use error::ArchiveError;
+use error::Problem;
+use inflate::Inflate;
+use tarball::{Kind, Member, Tarball};
+
+use crate::{
+    config::ArchiveLimits,
+    object::{Object, Redactor, Text, admit},
+    witness::{Archive, Diagnostic},
+};
+
+/// Diagnostics that are kept of one archive; the rest is counted.
+const MAX_DIAGNOSTICS: usize = 100;
+
+/// Where a wanted entry belongs.
+enum Place<'a> {
+    Version,
+    Object { resource: &'a str, namespace: Option<&'a str>, name: &'a str },
+    Other,
+    Unsafe,
+}
+
+/// Reads an archive completely, or says why not. `origin` is for people.
+///
+/// Nothing is half-read: a damaged end spoils the whole, because the checksum of a gzip stream lies at its end, and a cap that is hit makes
+/// the archive unreadable. An entry that is no readable object is a [`Diagnostic`]: a restore could not make anything of it either.
+pub fn read(reader: impl Read, origin: &str, limits: &ArchiveLimits, redactor: &Redactor) -> Result<Archive, ArchiveError> {
+    let fail = |problem| ArchiveError { origin: origin.to_owned(), problem };
+    let inflate = Inflate::open(reader, limits).map_err(fail)?;
+    let mut tarball = Tarball::new(inflate, limits.entries);
+    let mut found = Found::default();
+    loop {
+        match tarball.next() {
+            Ok(Some(member)) => found.take(&mut tarball, &member, limits, redactor).map_err(fail)?,
+            Ok(None) => break,
+            // A broken tar inside an intact gzip stream is another thing than a damaged file, and only the rest of the stream can tell.
+            Err(problem @ Problem::MalformedTar(_)) => {
+                return Err(fail(tarball.into_inner().finish().err().unwrap_or(if found.entries == 0 { Problem::NotVelero } else { problem })));
+            }
+            Err(problem) => return Err(fail(problem)),
+        }
+    }
+    let bytes = tarball.into_inner().finish().map_err(fail)?;
+    found.into_archive(origin, bytes).map_err(fail)
+}
+
+#[derive(Default)]
+struct Found {
+    entries: u64,
+    version: Option<String>,
+    resources: bool,
+    objects: HashMap<crate::object::ObjectId, Arc<Object>>,
+    texts: HashSet<Text>,
+    diagnostics: Vec<Diagnostic>,
+    untold: usize,
+    buffer: Vec<u8>,
+}
+
+impl Found {
+    fn tell(&mut self, file: &str, reason: &str, message: String) {
+        if self.diagnostics.len() < MAX_DIAGNOSTICS {
+            self.diagnostics.push(Diagnostic { file: file.into(), line: None, reason: reason.into(), message });
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    fn take<R: Read>(&mut self, tarball: &mut Tarball<R>, member: &Member, limits: &ArchiveLimits, redactor: &Redactor) -> Result<(), Problem> {
+        self.entries += 1;
+        let path = &member.path;
+        match (member.kind, place(path)) {
+            (Kind::Folder, _) => {}
+            (_, Place::Unsafe) => self.tell(path, "unsafe_name", "its name leads out of the archive; it was passed over".to_owned()),
+            (Kind::Other(what), _) => self.tell(path, "not_a_file", format!("it is {what}, not a file; it was not followed")),
+            (Kind::File, Place::Other) => self.resources |= path.starts_with("resources/"),
+            (Kind::File, Place::Version) => {
+                tarball.body(member, limits.object_bytes.min(1024), &mut self.buffer)?;
+                let version = String::from_utf8_lossy(&self.buffer).trim().to_owned();
+                if version != "1" && !version.starts_with("1.") {
+                    return Err(Problem::FormatVersion(version.chars().take(40).collect()));
+                }
+                self.version = Some(version);
+            }
+            (Kind::File, Place::Object { resource, namespace, name }) => {
+                self.resources = true;
+                tarball.body(member, limits.object_bytes, &mut self.buffer)?;
+                self.object(path, resource, namespace, name, redactor);
+            }
+        }
+        tarball.skip()
+    }
+
+    fn object(&mut self, path: &str, resource: &str, namespace: Option<&str>, name: &str, redactor: &Redactor) {
+        let mut value: Value = match serde_json::from_slice(&self.buffer) {
+            Ok(value) => value,
+            // Only the place is told, never what stands there: it may be a Secret.
+            Err(e) => return self.tell(path, "not_json", format!("it is not JSON at line {}, column {}", e.line(), e.column())),
+        };
+        let inside = |key: &str| value.pointer(&format!("/metadata/{key}")).and_then(Value::as_str).unwrap_or_default();
+        let (own_namespace, own_name) = (inside("namespace").to_owned(), inside("name").to_owned());
+        if own_name != name {
+            self.tell(path, "path_disagrees", format!("it is named {own_name:?} inside; a restore goes by that"));
+        }
+        if namespace.is_some_and(|n| n != own_namespace) {
+            self.tell(path, "path_disagrees", format!("it is of namespace {own_namespace:?} inside; a restore goes by the path"));
+            place_in(&mut value, namespace.unwrap_or_default());
+        }
+        match admit(value, redactor) {
+            Ok(mut object) => {
+                self.intern(&mut object);
+                if self.objects.insert(object.id.clone(), Arc::new(object)).is_some() {
+                    self.tell(path, "repeated_object", format!("another entry of {resource} holds the same object; the last one counts"));
+                }
+            }
+            Err(e) => self.tell(path, "not_an_object", e.to_string()),
+        }
+    }
+
+    /// Shares the texts that repeat in an archive.
+    fn intern(&mut self, object: &mut Object) {
+        let texts = &mut self.texts;
+        let mut share = |text: &mut Text| match texts.get(text) {
+            Some(shared) => *text = shared.clone(),
+            None => drop(texts.insert(text.clone())),
+        };
+        share(&mut object.id.gk.group);
+        share(&mut object.id.gk.kind);
+        share(&mut object.version);
+        if let Some(namespace) = &mut object.id.namespace {
+            share(namespace);
+        }
+        for owner in &mut object.meta.owners {
+            share(&mut owner.gvk.gk.group);
+            share(&mut owner.gvk.gk.kind);
+            share(&mut owner.gvk.version);
+            share(&mut owner.name);
+            share(&mut owner.uid);
+        }
+    }
+
+    fn into_archive(mut self, origin: &str, bytes: u64) -> Result<Archive, Problem> {
+        if self.version.is_none() && !self.resources {
+            return Err(Problem::NotVelero);
+        }
+        if self.version.is_none() {
+            let message = "the archive names no format version; it was read as 1.1.0".to_owned();
+            self.tell("metadata/version", "no_version", message);
+        }
+        if self.untold > 0 {
+            let message = format!("{} more entries could not be used", self.untold);
+            self.diagnostics.push(Diagnostic { file: "".into(), line: None, reason: "more".into(), message });
+        }
+        let kube_system = crate::object::ObjectId::new("", "Namespace", None, "kube-system");
+        let cluster_uid = self.objects.get(&kube_system).and_then(|o| o.meta.uid.clone());
+        self.objects.shrink_to_fit();
+        Ok(Archive { origin: origin.to_owned(), objects: self.objects, cluster_uid, diagnostics: self.diagnostics, bytes })
+    }
+}
+
+/// A restore sets the namespace of the path on the object and keeps its name (pkg/restore/restore.go `restoreItem`, `SetNamespace`).
+fn place_in(value: &mut Value, namespace: &str) {
+    if let Some(Entry::Occupied(mut metadata)) = value.as_object_mut().map(|map| map.entry("metadata"))
+        && let Some(metadata) = metadata.get_mut().as_object_mut()
+    {
+        metadata.insert("namespace".to_owned(), namespace.into());
+    }
+}
+
+/// Sorts an entry by its name.
+fn place(path: &str) -> Place<'_> {
+    if path.starts_with('/') || path.contains('\0') || path.split('/').any(|step| step == "..") {
+        return Place::Unsafe;
+    }
+    let mut steps = path.split('/').filter(|step| !matches!(*step, "" | "."));
+    let steps: [&str; 6] = std::array::from_fn(|_| steps.next().unwrap_or_default());
+    match steps {
+        ["metadata", "version", "", ..] => Place::Version,
+        ["resources", resource, "namespaces", namespace, file, ""] if file.len() > 5 && file.ends_with(".json") => {
+            Place::Object { resource, namespace: Some(namespace), name: &file[..file.len() - 5] }
+        }
+        ["resources", resource, "cluster", file, "", _] if file.len() > 5 && file.ends_with(".json") => {
+            Place::Object { resource, namespace: None, name: &file[..file.len() - 5] }
+        }
+        _ => Place::Other,
+    }
+}

@@ -1,0 +1,111 @@
+//! Why an archive cannot be read, each with a stable word and a way out. pure
+
+use std::{fmt, time::Duration};
+
+use thiserror::Error;
+
+use crate::witness::Failure;
+
+/// An archive that cannot be read. The message names the archive, what is wrong and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{origin}: {problem}")]
+pub struct ArchiveError {
+    pub(super) origin: String,
+    pub(super) problem: Problem,
+}
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Problem {
+    Empty,
+    NotGzip,
+    Truncated,
+    Corrupt(String),
+    TrailingGarbage,
+    MalformedTar(String),
+    NotVelero,
+    FormatVersion(String),
+    TooManyEntries(u64),
+    NameTooLong(u64),
+    ObjectTooLarge { path: String, size: u64, cap: u64 },
+    TooLarge(u64),
+    Bomb { inflated: u64, compressed: u64 },
+    TooSlow(Duration),
+    Io(String),
+}
+
+impl ArchiveError {
+    /// A stable snake_case word: metric label and `Failure.reason`.
+    pub fn kind(&self) -> &'static str {
+        match self.problem {
+            Problem::Empty => "archive_empty",
+            Problem::NotGzip => "archive_not_gzip",
+            Problem::Truncated => "archive_truncated",
+            Problem::Corrupt(_) => "archive_corrupt",
+            Problem::TrailingGarbage => "archive_trailing_garbage",
+            Problem::MalformedTar(_) => "archive_malformed",
+            Problem::NotVelero => "archive_not_velero",
+            Problem::FormatVersion(_) => "archive_format_version",
+            Problem::TooManyEntries(_) => "archive_too_many_entries",
+            Problem::NameTooLong(_) => "archive_name_too_long",
+            Problem::ObjectTooLarge { .. } => "archive_object_too_large",
+            Problem::TooLarge(_) => "archive_too_large",
+            Problem::Bomb { .. } => "archive_bomb",
+            Problem::TooSlow(_) => "archive_too_slow",
+            Problem::Io(_) => "archive_io",
+        }
+    }
+
+    /// Whether the archive itself is damaged, so that no restore from this file could work. A cap that was hit, a format that is not known
+    /// here or a file that could not be read says nothing against the archive.
+    pub fn is_damage(&self) -> bool {
+        matches!(self.problem, Problem::Empty | Problem::NotGzip | Problem::Truncated | Problem::Corrupt(_) | Problem::MalformedTar(_))
+    }
+
+    /// Could not be opened or read at all.
+    pub fn io(origin: &str, error: &std::io::Error) -> Self {
+        Self { origin: origin.to_owned(), problem: Problem::Io(error.to_string()) }
+    }
+
+    /// What is wrong, without the name of the archive.
+    pub fn what(&self) -> String {
+        self.problem.to_string()
+    }
+}
+
+impl From<&ArchiveError> for Failure {
+    fn from(error: &ArchiveError) -> Self {
+        Self::new(error.kind(), error.to_string())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const AGAIN: &str = "fetch it again, for example with `velero backup download NAME`";
+        match self {
+            Self::Empty => write!(f, "the file is empty; {AGAIN}"),
+            Self::NotGzip => write!(f, "not a gzip file; a Velero archive is a gzip-compressed tar, so {AGAIN}"),
+            Self::Truncated => write!(f, "the archive ends too early; {AGAIN}"),
+            Self::Corrupt(what) => write!(f, "the archive is damaged ({what}); {AGAIN}"),
+            Self::TrailingGarbage => write!(f, "something follows after the end of the archive; {AGAIN}"),
+            Self::MalformedTar(what) => write!(f, "the tar inside is malformed ({what}); {AGAIN}"),
+            Self::NotVelero => {
+                write!(f, "not an archive of Velero: it holds neither metadata/version nor resources/; give the file <backup>.tar.gz")
+            }
+            Self::FormatVersion(version) => {
+                write!(f, "the archive is of format version {version:?}, and only 1 and 1.x are known; a newer snapgap may know it")
+            }
+            Self::TooManyEntries(cap) => write!(f, "the archive has more than {cap} entries; raise the limit `entries` of archives"),
+            Self::NameTooLong(cap) => write!(f, "an entry has a name of more than {cap} bytes, which no object of Kubernetes can have"),
+            Self::ObjectTooLarge { path, size, cap } => {
+                write!(f, "{path} has {size} bytes, more than the {cap} allowed; raise the limit `object_bytes` of archives")
+            }
+            Self::TooLarge(cap) => write!(f, "the archive inflates to more than {cap} bytes; raise the limit `total_bytes` of archives"),
+            Self::Bomb { inflated, compressed } => {
+                write!(f, "{compressed} bytes inflate to {inflated} and more, which no archive of objects does; it was not read on")
+            }
+            Self::TooSlow(cap) => write!(f, "reading took more than {} seconds; raise the limit `time` of archives", cap.as_secs_f64()),
+            Self::Io(what) => write!(f, "cannot be read: {what}"),
+        }
+    }
+}

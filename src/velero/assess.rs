@@ -1,0 +1,205 @@
+//! Joins Velero's objects and the archives at hand into what the backups hold. pure
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{
+    cron::Cron,
+    custom::{self, Objects},
+    scope::Scope,
+    state::{Around, judge},
+};
+use crate::{
+    object::Text,
+    witness::{Archive, BackedUp, Backup, BackupContent, BackupState, Failure, Location, Schedule},
+};
+
+/// A backup whose archive was given or found.
+#[derive(Clone, Debug)]
+pub struct FileBackup {
+    /// Its name.
+    pub name: Text,
+    /// `velero-backup.json`, if there is one.
+    pub object: Option<Value>,
+    /// Its start as told by the user, where there is no `velero-backup.json`.
+    pub start: Option<Timestamp>,
+    /// What it holds, or why that was not read.
+    pub content: Result<Arc<Archive>, Failure>,
+    /// What is wrong with the archive itself, if it is damaged.
+    pub damage: Option<String>,
+    /// uid of kube-system inside, known also where the content was let go.
+    pub cluster_uid: Option<Text>,
+}
+
+/// Velero's location when nothing names one (pkg/cmd/server/config `--default-backup-storage-location`).
+const DEFAULT_LOCATION: &str = "default";
+
+/// Joins Backup objects and archives by name, judges every backup, and computes what the schedules will do.
+///
+/// `objects` are those of one Velero namespace, in any order, from the cluster or a dump; other objects among them are passed over, except that
+/// Namespaces labelled `velero.io/exclude-from-backup=true` are taken out of the schedules' scopes, as Velero does at the start of a backup.
+/// A Backup and an archive of one name are the same backup if their uids agree, or else their starts: a Backup that was synced from the bucket
+/// has a new uid. A backup in the cluster without an archive is `Unread`: what it holds cannot be said.
+pub fn assess<'a>(objects: impl Iterator<Item = &'a Value>, files: Vec<FileBackup>, live_cluster_uid: Option<&str>, now: Timestamp) -> BackedUp {
+    let objects = custom::read(objects);
+    let locations: Vec<Location> = objects.locations.iter().map(location).collect();
+    let mut files: Vec<Option<FileBackup>> = files.into_iter().map(Some).collect();
+    let mut backups = Vec::new();
+    for backup in &objects.backups {
+        let file = files.iter_mut().find(|f| f.as_ref().is_some_and(|f| is_same(backup, f))).and_then(Option::take);
+        backups.push(witness(backup.clone(), true, file, &objects, &locations, live_cluster_uid, now));
+    }
+    for file in files.into_iter().flatten() {
+        let told = file.object.as_ref().and_then(custom::read_backup).map(|b| custom::Backup { start: b.start.or(file.start), ..b });
+        let known = told.is_some();
+        let backup = told.unwrap_or_else(|| custom::Backup { start: file.start, phase: "Completed".into(), ..custom::Backup::default() });
+        let backup = custom::Backup { head: custom::Head { name: file.name.clone(), ..backup.head }, ..backup };
+        let mut backup = witness(backup, false, Some(file), &objects, &locations, live_cluster_uid, now);
+        if !known {
+            backup.phase = "".into();
+            backup.scope = Arc::default();
+            if backup.state == BackupState::Restorable {
+                backup.why = "it was given as a file without its velero-backup.json, and is taken to be complete".to_owned();
+            }
+        }
+        backups.push(backup);
+    }
+    backups.sort_by(|a, b| b.start.cmp(&a.start).then_with(|| b.name.cmp(&a.name)));
+    let mut schedules: Vec<Schedule> = objects.schedules.iter().map(|s| schedule(s, &objects, &locations, now)).collect();
+    schedules.sort_by(|a, b| a.name.cmp(&b.name));
+    BackedUp { backups, schedules, locations, as_of: Some(now), failure: None }
+}
+
+fn is_same(backup: &custom::Backup, file: &FileBackup) -> bool {
+    if backup.head.name != file.name {
+        return false;
+    }
+    let Some(told) = file.object.as_ref().and_then(custom::read_backup) else { return true };
+    if backup.head.uid.is_some() && backup.head.uid == told.head.uid {
+        return true;
+    }
+    match (backup.start, told.start) {
+        (Some(a), Some(b)) => a == b,
+        _ => true,
+    }
+}
+
+fn witness(
+    backup: custom::Backup,
+    in_cluster: bool,
+    file: Option<FileBackup>,
+    objects: &Objects,
+    locations: &[Location],
+    live_cluster: Option<&str>,
+    now: Timestamp,
+) -> Backup {
+    let around = Around {
+        now,
+        locations,
+        deletions: &objects.deletions,
+        in_cluster,
+        at_hand: file.as_ref().is_some_and(|f| f.content.is_ok()),
+        archive_cluster: file.as_ref().and_then(|f| f.cluster_uid.as_deref()),
+        live_cluster,
+        damage: file.as_ref().and_then(|f| f.damage.as_deref()),
+    };
+    let (state, why) = judge(&backup, &around);
+    let name = backup.head.name;
+    let content = match file {
+        Some(FileBackup { content: Ok(archive), .. }) => BackupContent::Read(archive),
+        Some(FileBackup { content: Err(failure), .. }) => BackupContent::Unread(failure),
+        None => BackupContent::Unread(Failure::new(
+            "content_unread",
+            format!("what backup {name} holds was not read; fetch it with `velero backup download {name}` and give it with --backup FILE"),
+        )),
+    };
+    Backup {
+        name,
+        schedule: backup.schedule,
+        location: backup.location,
+        phase: backup.phase,
+        state,
+        why,
+        start: backup.start,
+        completed: backup.completed,
+        expires: backup.expires,
+        errors: backup.errors,
+        warnings: backup.warnings,
+        scope: Arc::new(Scope::of_backup(&backup.spec, backup.start.is_some())),
+        content,
+    }
+}
+
+/// A storage location as the witness tells it. Without a phase it counts as not available (pkg/util/velero `BSLIsAvailable`).
+pub(super) fn location(location: &custom::Location) -> Location {
+    let available = &*location.phase == "Available";
+    let mut message = location.message.clone();
+    if !available && message.is_none() {
+        let phase = if location.phase.is_empty() { "not looked at by Velero yet" } else { &location.phase };
+        message = Some(format!("its phase is: {phase}"));
+    }
+    for odd in &location.head.odd {
+        message = Some(message.map_or_else(|| odd.clone(), |m| format!("{m}; {odd}")));
+    }
+    Location {
+        name: location.head.name.clone(),
+        default: location.default,
+        available,
+        read_only: location.read_only,
+        message,
+        validated: location.validated,
+    }
+}
+
+/// What a schedule will do. Next due is `cron.Next` of the last backup, else of the schedule's creation, or of the last skipped run if that is
+/// later (pkg/controller/schedule_controller.go `getNextRunTime`); it lies in the past when a backup is overdue.
+fn schedule(schedule: &custom::Schedule, objects: &Objects, locations: &[Location], now: Timestamp) -> Schedule {
+    let scope = Scope::of_template(&schedule.template, &objects.excluded_namespaces);
+    let mut problems: Vec<String> = schedule.head.odd.clone();
+    let cron = if schedule.cron.is_empty() {
+        problems.push("it has no cron expression".to_owned());
+        None
+    } else {
+        Cron::parse(&schedule.cron).map_err(|e| problems.push(format!("Velero cannot read its cron expression {:?}: {e}", schedule.cron))).ok()
+    };
+    if cron.is_some() && &*schedule.phase == "FailedValidation" {
+        problems.push(format!("Velero refused it: {}", schedule.validation_errors.join("; ")));
+    }
+    if !scope.problems().is_empty() {
+        problems.push(format!("Velero will refuse its backups: {}", scope.problems().join("; ")));
+    }
+    let name =
+        schedule.location.clone().or_else(|| locations.iter().find(|l| l.default).map(|l| l.name.clone())).unwrap_or_else(|| DEFAULT_LOCATION.into());
+    let refused = match locations.iter().find(|l| l.name == name) {
+        None => Some("does not exist"),
+        Some(location) if location.read_only => Some("is read-only"),
+        Some(location) if !location.available => Some("is not available"),
+        Some(_) => None,
+    };
+    if let Some(refused) = refused {
+        problems.push(format!("Velero will refuse its backups as long as storage location {name} {refused}"));
+    }
+    let mut base = schedule.last_backup.or(schedule.head.created).unwrap_or(now);
+    base = base.max(schedule.last_skipped.unwrap_or(base));
+    let next = cron.as_ref().and_then(|c| c.next(base));
+    let interval = cron.as_ref().and_then(|c| c.longest_gap(now));
+    if cron.is_some() && interval.is_none() {
+        problems.push(format!("its cron expression {:?} names no date that comes within five years", schedule.cron));
+    }
+    Schedule {
+        name: schedule.head.name.clone(),
+        cron: schedule.cron.clone(),
+        paused: schedule.paused,
+        created: schedule.head.created,
+        next_due: next.filter(|_| !schedule.paused),
+        interval,
+        location: Some(name),
+        scope: Arc::new(scope),
+        problem: (!problems.is_empty()).then(|| problems.join("; ")),
+    }
+}

@@ -1,0 +1,285 @@
+//! Velero's own objects, read with tolerance: what is odd becomes a diagnostic, never an error. pure
+//!
+//! Sources: pkg/apis/velero/v1/*_types.go. No kind has a status subresource, and new phases appear between releases, so phases are kept as
+//! text. A member of the wrong type counts as absent and is told.
+
+mod reader;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use reader::Reader;
+
+use crate::{object::Text, witness::Diagnostic};
+
+/// What every object of Velero has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Name.
+    pub name: Text,
+    /// Namespace.
+    pub namespace: Option<Text>,
+    /// uid. A backup that was synced from the bucket has another one than in its `velero-backup.json`.
+    pub uid: Option<Text>,
+    /// `metadata.creationTimestamp`, by the API server's clock.
+    pub created: Option<Timestamp>,
+    /// `metadata.deletionTimestamp` is set.
+    pub deleting: bool,
+    /// What is odd about it, one sentence each.
+    pub odd: Vec<String>,
+}
+
+/// A Backup.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Backup {
+    /// Name and the like.
+    pub head: Head,
+    /// Label `velero.io/schedule-name`.
+    pub schedule: Option<Text>,
+    /// Label `velero.io/gc-failure`: why an expired backup could not be collected.
+    pub gc_failure: Option<Text>,
+    /// `spec`, for [`super::Scope`].
+    pub spec: Value,
+    /// `spec.storageLocation`.
+    pub location: Option<Text>,
+    /// `spec.itemOperationTimeout`; Velero's default is four hours.
+    pub item_operation_timeout: Option<Duration>,
+    /// `status.phase`; empty means new.
+    pub phase: Text,
+    /// `status.startTimestamp`, by Velero's clock.
+    pub start: Option<Timestamp>,
+    /// `status.completionTimestamp`, by Velero's clock; set on failure too.
+    pub completed: Option<Timestamp>,
+    /// `status.expiration`.
+    pub expires: Option<Timestamp>,
+    /// `status.errors`.
+    pub errors: u64,
+    /// `status.warnings`.
+    pub warnings: u64,
+    /// `status.failureReason`.
+    pub failure: Option<String>,
+    /// `status.validationErrors`.
+    pub validation_errors: Vec<String>,
+}
+
+/// A Schedule.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Schedule {
+    /// Name and the like.
+    pub head: Head,
+    /// `spec.schedule`.
+    pub cron: Text,
+    /// `spec.paused`.
+    pub paused: bool,
+    /// `spec.template`, for [`super::Scope`].
+    pub template: Value,
+    /// `spec.template.storageLocation`.
+    pub location: Option<Text>,
+    /// `status.phase`.
+    pub phase: Text,
+    /// `status.lastBackup`: when the newest backup was submitted; says nothing about its success.
+    pub last_backup: Option<Timestamp>,
+    /// `status.lastSkipped`.
+    pub last_skipped: Option<Timestamp>,
+    /// `status.validationErrors`.
+    pub validation_errors: Vec<String>,
+}
+
+/// A BackupStorageLocation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Location {
+    /// Name and the like.
+    pub head: Head,
+    /// `spec.default`.
+    pub default: bool,
+    /// `spec.accessMode` is `ReadOnly`.
+    pub read_only: bool,
+    /// `status.phase`; empty counts as not available, as in Velero.
+    pub phase: Text,
+    /// `status.message`.
+    pub message: Option<String>,
+    /// `status.lastValidationTime`.
+    pub validated: Option<Timestamp>,
+}
+
+/// A Restore, as far as it proves that a backup can be restored.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Restore {
+    /// Name and the like.
+    pub head: Head,
+    /// `spec.backupName`.
+    pub backup: Option<Text>,
+    /// `spec.scheduleName`.
+    pub schedule: Option<Text>,
+    /// `status.phase`.
+    pub phase: Text,
+    /// `status.completionTimestamp`.
+    pub completed: Option<Timestamp>,
+}
+
+/// A DeleteBackupRequest.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DeleteRequest {
+    /// Name and the like.
+    pub head: Head,
+    /// `spec.backupName`.
+    pub backup: Text,
+    /// Label `velero.io/backup-uid`.
+    pub backup_uid: Option<Text>,
+    /// `status.phase`; anything but `Processed` is open (pkg/controller/gc_controller.go).
+    pub phase: Text,
+}
+
+/// All of Velero's objects that were found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Objects {
+    /// Backups.
+    pub backups: Vec<Backup>,
+    /// Schedules.
+    pub schedules: Vec<Schedule>,
+    /// Storage locations.
+    pub locations: Vec<Location>,
+    /// Restores.
+    pub restores: Vec<Restore>,
+    /// Requests to delete backups.
+    pub deletions: Vec<DeleteRequest>,
+    /// Namespaces labelled `velero.io/exclude-from-backup=true`, if namespaces were among the objects: Velero leaves them out of every
+    /// backup (pkg/controller/backup_controller.go `prepareBackupRequest`).
+    pub excluded_namespaces: Vec<Text>,
+    /// What is odd, and what is no object at all.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Label by which an object or a whole namespace is left out (pkg/apis/velero/v1/labels_annotations.go).
+pub const EXCLUDE_LABEL: &str = "velero.io/exclude-from-backup";
+
+/// Reads Velero's objects out of any objects; others are passed over.
+pub fn read<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Objects {
+    let mut found = Objects::default();
+    for object in objects {
+        let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
+        let (group, kind) = (text("apiVersion").rsplit_once('/').map_or("", |(group, _)| group), text("kind"));
+        let mut reader = Reader::new(object);
+        match (group, kind) {
+            ("", "Namespace") => {
+                if reader.label(EXCLUDE_LABEL).as_deref() == Some("true") {
+                    found.excluded_namespaces.extend(reader.text("/metadata/name"));
+                }
+                continue;
+            }
+            ("velero.io", _) => {}
+            _ => continue,
+        }
+        let Some(name) = reader.text("/metadata/name") else {
+            let message = format!("a {kind} without a name was passed over");
+            found.diagnostics.push(Diagnostic { file: kind.into(), line: None, reason: "not_an_object".into(), message });
+            continue;
+        };
+        let odd = match kind {
+            "Backup" => push(&mut found.backups, backup(&mut reader), reader, |o| &mut o.head),
+            "Schedule" => push(&mut found.schedules, schedule(&mut reader), reader, |o| &mut o.head),
+            "BackupStorageLocation" => push(&mut found.locations, location(&mut reader), reader, |o| &mut o.head),
+            "Restore" => push(&mut found.restores, restore(&mut reader), reader, |o| &mut o.head),
+            "DeleteBackupRequest" => push(&mut found.deletions, deletion(&mut reader), reader, |o| &mut o.head),
+            _ => continue,
+        };
+        let file = Text::from(format!("{kind} {name}"));
+        found.diagnostics.extend(odd.into_iter().map(|message| Diagnostic {
+            file: file.clone(),
+            line: None,
+            reason: "malformed_member".into(),
+            message,
+        }));
+    }
+    found
+}
+
+/// One Backup, as `velero-backup.json` holds it. `None`: it is no Backup with a name.
+pub fn read_backup(object: &Value) -> Option<Backup> {
+    read([object]).backups.pop()
+}
+
+fn push<T>(into: &mut Vec<T>, mut object: T, reader: Reader<'_>, head: fn(&mut T) -> &mut Head) -> Vec<String> {
+    let odd = reader.finish();
+    head(&mut object).odd.clone_from(&odd);
+    into.push(object);
+    odd
+}
+
+fn head(r: &mut Reader<'_>) -> Head {
+    Head {
+        name: r.text("/metadata/name").unwrap_or_else(|| "".into()),
+        namespace: r.text("/metadata/namespace"),
+        uid: r.text("/metadata/uid"),
+        created: r.time("/metadata/creationTimestamp"),
+        deleting: r.text("/metadata/deletionTimestamp").is_some(),
+        odd: Vec::new(),
+    }
+}
+
+fn backup(r: &mut Reader<'_>) -> Backup {
+    Backup {
+        head: head(r),
+        schedule: r.label("velero.io/schedule-name"),
+        gc_failure: r.label("velero.io/gc-failure"),
+        spec: r.mapping("/spec"),
+        location: r.text("/spec/storageLocation"),
+        item_operation_timeout: r.duration("/spec/itemOperationTimeout"),
+        phase: r.text("/status/phase").unwrap_or_else(|| "".into()),
+        start: r.time("/status/startTimestamp"),
+        completed: r.time("/status/completionTimestamp"),
+        expires: r.time("/status/expiration"),
+        errors: r.count("/status/errors"),
+        warnings: r.count("/status/warnings"),
+        failure: r.text("/status/failureReason").map(|t| t.to_string()),
+        validation_errors: r.texts("/status/validationErrors"),
+    }
+}
+
+fn schedule(r: &mut Reader<'_>) -> Schedule {
+    Schedule {
+        head: head(r),
+        cron: r.text("/spec/schedule").unwrap_or_else(|| "".into()),
+        paused: r.flag("/spec/paused"),
+        template: r.mapping("/spec/template"),
+        location: r.text("/spec/template/storageLocation"),
+        phase: r.text("/status/phase").unwrap_or_else(|| "".into()),
+        last_backup: r.time("/status/lastBackup"),
+        last_skipped: r.time("/status/lastSkipped"),
+        validation_errors: r.texts("/status/validationErrors"),
+    }
+}
+
+fn location(r: &mut Reader<'_>) -> Location {
+    Location {
+        head: head(r),
+        default: r.flag("/spec/default"),
+        read_only: r.text("/spec/accessMode").as_deref() == Some("ReadOnly"),
+        phase: r.text("/status/phase").unwrap_or_else(|| "".into()),
+        message: r.text("/status/message").map(|t| t.to_string()),
+        validated: r.time("/status/lastValidationTime"),
+    }
+}
+
+fn restore(r: &mut Reader<'_>) -> Restore {
+    Restore {
+        head: head(r),
+        backup: r.text("/spec/backupName"),
+        schedule: r.text("/spec/scheduleName"),
+        phase: r.text("/status/phase").unwrap_or_else(|| "".into()),
+        completed: r.time("/status/completionTimestamp"),
+    }
+}
+
+fn deletion(r: &mut Reader<'_>) -> DeleteRequest {
+    DeleteRequest {
+        head: head(r),
+        backup: r.text("/spec/backupName").unwrap_or_else(|| "".into()),
+        backup_uid: r.label("velero.io/backup-uid"),
+        phase: r.text("/status/phase").unwrap_or_else(|| "".into()),
+    }
+}

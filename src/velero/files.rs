@@ -1,0 +1,354 @@
+//! Backups given as files: an archive, or a folder laid out as in a bucket. I/O: reads files and folders.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use serde_json::Value;
+use thiserror::Error;
+
+use super::{
+    archive,
+    assess::FileBackup,
+    custom::{self, read_backup},
+    scope::Scope,
+};
+use crate::{
+    config::{ArchiveLimits, BackupFile},
+    object::{Redactor, Text},
+    witness::{Archive, Failure},
+};
+
+/// The Backup object beside an archive (pkg/persistence/object_store_layout.go).
+const MARKER: &str = "velero-backup.json";
+
+/// Bytes of a [`MARKER`]; the API server takes no object larger than 3 MiB.
+const MAX_MARKER: u64 = 4 << 20;
+
+/// Backups in one folder.
+const MAX_BACKUPS: usize = 10_000;
+
+/// What is wrong with a path that was given.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum FilesError {
+    /// The path cannot be read.
+    #[error("cannot read backup {path}: {message}")]
+    Unreadable {
+        /// The path.
+        path: String,
+        /// What the system said.
+        message: String,
+    },
+    /// An archive alone, of which nothing is known.
+    #[error("{path} has no {MARKER} beside it; put it there, or tell the backup's name and start: --backup NAME={path},start=2026-01-31T01:00:00Z")]
+    NoStart {
+        /// The archive.
+        path: String,
+    },
+    /// The Backup object beside an archive is of another backup.
+    #[error(
+        "the {MARKER} beside {path} is of backup {found}; tell the archive's own name and start: --backup NAME={path},start=2026-01-31T01:00:00Z"
+    )]
+    OtherBackup {
+        /// The archive.
+        path: String,
+        /// Whose object it is.
+        found: String,
+    },
+    /// The Backup object beside an archive cannot be read.
+    #[error("{path} is no Backup object of Velero: {message}; fetch it again from the bucket")]
+    BadMarker {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// A folder without backups.
+    #[error("{path} holds no backup: neither <name>.tar.gz nor folders with {MARKER} in them, as a bucket has them under backups/")]
+    NoBackups {
+        /// The folder.
+        path: String,
+    },
+    /// More backups than anybody keeps.
+    #[error("{path} holds more than {MAX_BACKUPS} backups; give single ones")]
+    TooMany {
+        /// The folder.
+        path: String,
+    },
+    /// Two archives of one name.
+    #[error("backup {name} is given twice, by {first} and {second}; leave one out")]
+    Twice {
+        /// The backup.
+        name: Text,
+        /// One archive.
+        first: String,
+        /// The other.
+        second: String,
+    },
+}
+
+impl FilesError {
+    /// A stable snake_case word: metric label and `Failure.reason`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "backup_unreadable",
+            Self::NoStart { .. } => "backup_no_start",
+            Self::OtherBackup { .. } => "backup_other_object",
+            Self::BadMarker { .. } => "backup_bad_object",
+            Self::NoBackups { .. } => "backup_none",
+            Self::TooMany { .. } => "backup_too_many",
+            Self::Twice { .. } => "backup_twice",
+        }
+    }
+}
+
+/// An archive that was found, not read yet.
+struct Candidate {
+    name: Text,
+    archive: PathBuf,
+    object: Option<Value>,
+    start: Option<Timestamp>,
+    /// Given by name, so it is read in any case.
+    asked_for: bool,
+    /// Why it cannot be used although its folder can.
+    failure: Option<Failure>,
+}
+
+/// Finds and reads the backups that were given.
+///
+/// An archive given by its path, or a folder of one backup, is always read. Of a folder of many (a bucket's layout: `backups/<name>/`), the
+/// newest finished backup of each scope is read, and older ones only if that one is damaged or from another cluster: memory stays bounded by what
+/// can matter. The others are told as unread with reason `not_needed`. An error means that what was asked for is wrong; what is wrong
+/// inside a folder of many stands at the backup it concerns.
+pub fn read(
+    given: &[BackupFile],
+    limits: &ArchiveLimits,
+    redactor: &Redactor,
+    live_cluster_uid: Option<&str>,
+) -> Result<Vec<FileBackup>, FilesError> {
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for file in given {
+        for candidate in find(file)? {
+            match candidates.iter().position(|c| c.name == candidate.name) {
+                Some(at) if !candidates[at].asked_for => candidates[at] = candidate,
+                Some(_) if !candidate.asked_for => {}
+                Some(at) => {
+                    let (first, second) = (shown(&candidates[at].archive), shown(&candidate.archive));
+                    return Err(FilesError::Twice { name: candidate.name, first, second });
+                }
+                None => candidates.push(candidate),
+            }
+        }
+    }
+    let mut searched: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    let mut scopes: Vec<Scope> = Vec::new();
+    let backups: Vec<Option<custom::Backup>> = candidates.iter().map(|c| c.object.as_ref().and_then(read_backup)).collect();
+    for (n, backup) in backups.iter().enumerate().filter(|(n, _)| !candidates[*n].asked_for) {
+        let Some(backup) = backup.as_ref().filter(|b| matches!(&*b.phase, "Completed" | "PartiallyFailed")) else { continue };
+        let scope = Scope::of_backup(&backup.spec, true);
+        let at = scopes.iter().position(|s| *s == scope).unwrap_or_else(|| {
+            scopes.push(scope);
+            scopes.len() - 1
+        });
+        searched.entry(at).or_default().push(n);
+    }
+    let mut contents: BTreeMap<usize, Opened> = BTreeMap::new();
+    for (n, candidate) in candidates.iter().enumerate().filter(|(_, c)| c.asked_for && c.failure.is_none()) {
+        contents.insert(n, open(&candidate.archive, limits, redactor));
+    }
+    for mut numbers in searched.into_values() {
+        numbers.sort_by_key(|n| std::cmp::Reverse(backups[*n].as_ref().and_then(|b| b.start)));
+        for n in numbers.into_iter().filter(|n| candidates[*n].failure.is_none()) {
+            let mut opened = open(&candidates[n].archive, limits, redactor);
+            let foreign = matches!((live_cluster_uid, opened.cluster_uid.as_deref()), (Some(own), Some(theirs)) if own != theirs);
+            let good = opened.content.is_ok() && !foreign;
+            if foreign {
+                opened.content = Err(Failure::new("foreign", "its content was let go: it is of another cluster"));
+            }
+            contents.insert(n, opened);
+            if good {
+                break;
+            }
+        }
+    }
+    Ok(candidates.into_iter().enumerate().map(|(n, candidate)| finish(candidate, contents.remove(&n), backups[n].as_ref())).collect())
+}
+
+/// An archive after an attempt to read it.
+struct Opened {
+    content: Result<Arc<Archive>, Failure>,
+    damage: Option<String>,
+    cluster_uid: Option<Text>,
+}
+
+fn open(path: &Path, limits: &ArchiveLimits, redactor: &Redactor) -> Opened {
+    let origin = shown(path);
+    let read = match fs::File::open(path) {
+        Ok(file) => archive::read(file, &origin, limits, redactor),
+        Err(e) => Err(archive::ArchiveError::io(&origin, &e)),
+    };
+    match read {
+        Ok(archive) => Opened { cluster_uid: archive.cluster_uid.clone(), content: Ok(Arc::new(archive)), damage: None },
+        Err(e) => Opened { content: Err(Failure::from(&e)), damage: e.is_damage().then(|| e.what()), cluster_uid: None },
+    }
+}
+
+fn finish(candidate: Candidate, opened: Option<Opened>, backup: Option<&custom::Backup>) -> FileBackup {
+    let opened = opened.unwrap_or_else(|| {
+        let failure = candidate.failure.clone().unwrap_or_else(|| match backup {
+            Some(b) if !matches!(&*b.phase, "Completed" | "PartiallyFailed") => {
+                Failure::new("not_finished", "it did not end well, so it was not read")
+            }
+            _ => Failure::new("not_needed", "a newer backup of the same scope was read; give this archive by its own path to have it read"),
+        });
+        Opened { content: Err(failure), damage: None, cluster_uid: None }
+    });
+    FileBackup {
+        name: candidate.name,
+        object: candidate.object,
+        start: candidate.start,
+        content: opened.content,
+        damage: opened.damage,
+        cluster_uid: opened.cluster_uid,
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> FilesError {
+    let path = shown(path);
+    move |e| FilesError::Unreadable { path, message: e.to_string() }
+}
+
+fn find(given: &BackupFile) -> Result<Vec<Candidate>, FilesError> {
+    let path = &given.path;
+    let metadata = fs::metadata(path).map_err(unreadable(path))?;
+    if metadata.is_file() {
+        return Ok(vec![single(path, given)?]);
+    }
+    if path.join(MARKER).is_file() {
+        return Ok(vec![single(&archive_in(path)?, given)?]);
+    }
+    let below = path.join("backups");
+    let root = if below.is_dir() { &below } else { path };
+    let mut found = Vec::new();
+    for entry in sorted(root)? {
+        let archive = if entry.is_dir() {
+            match archive_in(&entry) {
+                Ok(archive) => archive,
+                Err(_) if entry.join(MARKER).is_file() => entry.join(format!("{}.tar.gz", stem(&entry))),
+                Err(_) => continue,
+            }
+        } else if is_archive(&entry) {
+            entry
+        } else {
+            continue;
+        };
+        if found.len() == MAX_BACKUPS {
+            return Err(FilesError::TooMany { path: shown(root) });
+        }
+        found.push(among_many(archive));
+    }
+    if found.is_empty() { Err(FilesError::NoBackups { path: shown(path) }) } else { Ok(found) }
+}
+
+/// One archive that was asked for.
+fn single(archive: &Path, given: &BackupFile) -> Result<Candidate, FilesError> {
+    let object = marker_beside(archive)?;
+    let stem = stem(archive);
+    let told = object.as_ref().and_then(read_backup).map(|b| b.head.name);
+    let wanted = given.name.as_deref().unwrap_or(&stem);
+    let object = match told {
+        // `velero backup download NAME` writes NAME-data.tar.gz.
+        Some(name) if &*name == wanted || wanted.strip_suffix("-data") == Some(&*name) => {
+            return Ok(Candidate { name, archive: archive.to_owned(), object, start: given.start, asked_for: true, failure: None });
+        }
+        Some(found) if given.start.is_none() => return Err(FilesError::OtherBackup { path: shown(archive), found: found.to_string() }),
+        _ => None,
+    };
+    if given.start.is_none() {
+        return Err(FilesError::NoStart { path: shown(archive) });
+    }
+    Ok(Candidate { name: wanted.into(), archive: archive.to_owned(), object, start: given.start, asked_for: true, failure: None })
+}
+
+/// One archive in a folder of many: what is wrong with it is its own matter.
+fn among_many(archive: PathBuf) -> Candidate {
+    let stem = stem(&archive);
+    let (object, failure) = match marker_beside(&archive) {
+        Err(e) => (None, Some(Failure::new(e.kind(), e.to_string()))),
+        Ok(None) => {
+            let e = FilesError::NoStart { path: shown(&archive) };
+            (None, Some(Failure::new(e.kind(), e.to_string())))
+        }
+        Ok(Some(object)) => match read_backup(&object).map(|b| b.head.name) {
+            Some(name) if *name == *stem => (Some(object), None),
+            found => {
+                let found = found.map_or_else(|| "nobody".to_owned(), |n| n.to_string());
+                let e = FilesError::OtherBackup { path: shown(&archive), found };
+                (None, Some(Failure::new(e.kind(), e.to_string())))
+            }
+        },
+    };
+    Candidate { name: stem.into(), archive, object, start: None, asked_for: false, failure }
+}
+
+/// The Backup object in the folder of an archive, if there is one.
+fn marker_beside(archive: &Path) -> Result<Option<Value>, FilesError> {
+    let path = archive.with_file_name(MARKER);
+    let size = match fs::metadata(&path) {
+        Ok(metadata) => metadata.len(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(unreadable(&path)(e)),
+    };
+    let bad = |message: String| FilesError::BadMarker { path: shown(&path), message };
+    if size > MAX_MARKER {
+        return Err(bad(format!("it has {size} bytes, more than the {MAX_MARKER} that any object can have")));
+    }
+    let bytes = fs::read(&path).map_err(unreadable(&path))?;
+    let value: Value = serde_json::from_slice(&bytes).map_err(|e| bad(format!("it is not JSON at line {}, column {}", e.line(), e.column())))?;
+    if read_backup(&value).is_none() {
+        return Err(bad("it is not of kind Backup of velero.io, or has no name".to_owned()));
+    }
+    Ok(Some(value))
+}
+
+/// The archive in the folder of one backup: the one that has the folder's Backup's name, else the only one.
+fn archive_in(folder: &Path) -> Result<PathBuf, FilesError> {
+    let archives: Vec<PathBuf> = sorted(folder)?.into_iter().filter(|p| is_archive(p)).collect();
+    let own = marker_beside(&folder.join(MARKER))?.as_ref().and_then(read_backup).map(|b| b.head.name);
+    match (own.and_then(|name| archives.iter().find(|a| stem(a) == *name)), &archives[..]) {
+        (Some(own), _) => Ok(own.clone()),
+        (None, [only]) => Ok(only.clone()),
+        _ => Err(FilesError::NoBackups { path: shown(folder) }),
+    }
+}
+
+/// Velero's other files of a backup (`-volumesnapshots.json.gz` and the like) are no tar.
+fn is_archive(path: &Path) -> bool {
+    path.is_file() && path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.ends_with(".tar.gz") || n.ends_with(".tgz"))
+}
+
+fn stem(path: &Path) -> String {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    name.strip_suffix(".tar.gz").or_else(|| name.strip_suffix(".tgz")).unwrap_or(&name).to_owned()
+}
+
+fn sorted(folder: &Path) -> Result<Vec<PathBuf>, FilesError> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+        .map_err(unreadable(folder))?
+        .map(|entry| entry.map(|e| e.path()))
+        .collect::<Result<_, _>>()
+        .map_err(unreadable(folder))?;
+    paths.sort();
+    Ok(paths)
+}

@@ -1,0 +1,107 @@
+//! The house keeps its own rules: every room says what it is, pure rooms do no I/O, files stay short.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The longest a source file may be.
+const LONGEST: usize = 500;
+
+/// What a pure file may not name, and why.
+const IMPURE: [(&str, &str); 12] = [
+    ("tokio::", "the async runtime"),
+    ("kube::", "the Kubernetes client"),
+    ("gix::", "the Git library"),
+    ("std::fs", "the file system"),
+    ("std::process", "processes"),
+    ("std::net::Tcp", "the network"),
+    ("std::env", "the environment"),
+    ("std::thread", "threads"),
+    ("Timestamp::now", "the clock"),
+    ("Zoned::now", "the clock"),
+    ("SystemTime", "the clock"),
+    ("Instant::now", "the clock"),
+];
+
+fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).expect("readable folder") {
+        let path = entry.expect("entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn all(folder: &str) -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    sources(&root.join(folder), &mut found);
+    found.sort();
+    let name = |p: &PathBuf| p.strip_prefix(root).expect("inside").display().to_string();
+    found.iter().map(|p| (name(p), fs::read_to_string(p).expect("readable"))).collect()
+}
+
+/// The code before the test module: tests may do what they like.
+fn code(text: &str) -> String {
+    let before_tests = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    before_tests.lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+fn first_lines(text: &str) -> String {
+    text.lines().take_while(|l| l.starts_with("//!")).collect::<Vec<_>>().join("\n")
+}
+
+fn is_pure(text: &str) -> bool {
+    let doc = first_lines(text);
+    !doc.contains("I/O:") && doc.lines().any(|l| l.trim_end().trim_end_matches('.').ends_with("pure"))
+}
+
+#[test]
+fn every_file_says_what_it_is_and_whether_it_does_io() {
+    let silent: Vec<_> = all("src").into_iter().filter(|(_, text)| !is_pure(text) && !first_lines(text).contains("I/O:")).map(|(p, _)| p).collect();
+    assert!(silent.is_empty(), "the first doc lines must say `pure` or `I/O: what`: {silent:#?}");
+}
+
+#[test]
+fn pure_rooms_touch_nothing_outside_themselves() {
+    let mut broken = Vec::new();
+    let mut looked_at = 0;
+    for (path, text) in all("src").into_iter().filter(|(_, text)| is_pure(text)) {
+        looked_at += 1;
+        let code = code(&text);
+        broken.extend(IMPURE.iter().filter(|(word, _)| code.contains(word)).map(|(word, what)| format!("{path} names {word} ({what})")));
+    }
+    assert!(looked_at > 10, "only {looked_at} pure files were found: the rule is not looking");
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn files_stay_short_enough_to_read() {
+    let long: Vec<_> = all("src").into_iter().chain(all("tests")).map(|(p, t)| (p, t.lines().count())).filter(|(_, n)| *n > LONGEST).collect();
+    assert!(long.is_empty(), "over {LONGEST} lines, split them: {long:#?}");
+}
+
+#[test]
+fn nothing_is_left_half_done() {
+    let words = ["todo!(", "unimplemented!(", "FIXME", "dbg!(", "allow(dead_code)"];
+    let left: Vec<_> =
+        all("src").into_iter().flat_map(|(p, t)| words.iter().filter(|w| t.contains(**w)).map(|w| format!("{p}: {w}")).collect::<Vec<_>>()).collect();
+    assert!(left.is_empty(), "{left:#?}");
+}
+
+#[test]
+fn only_one_room_knows_each_library() {
+    for (word, room) in [
+        ("gix::", "src/git"),
+        ("kube::", "src/cluster"),
+        ("axum::", "src/http"),
+        ("granit_parser", "src/object/yaml"),
+        ("landlock::", "src/render/sandbox"),
+    ] {
+        let strangers: Vec<_> = all("src").into_iter().filter(|(p, t)| !p.starts_with(room) && code(t).contains(word)).map(|(p, _)| p).collect();
+        assert!(strangers.is_empty(), "{word} belongs into {room} alone: {strangers:?}");
+    }
+}
