@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::{
     recovery::{Candidate, Held, Options},
     sides::staleness,
+    words,
 };
 use crate::{
     object::{Object, ObjectId, Text},
@@ -85,26 +86,28 @@ impl<'a> Copies<'a> {
     }
 
     /// The answers as the recovery table takes them. `same_as_git` and `same_as_live` are the comparisons, where they were made.
-    pub(super) fn candidates(&self, same_as_git: Option<bool>, same_as_live: Option<bool>) -> Vec<Candidate> {
-        let known = |same: Option<bool>| match same {
+    pub(super) fn candidates(&self, same_as_git: Option<bool>, same_as_live: Option<bool>) -> impl Iterator<Item = Candidate> + Clone {
+        let known = move |same: Option<bool>| match same {
             Some(true) => Options::one(Held::Same),
             Some(false) => Options::one(Held::Differs),
             None => Options::PRESENT,
         };
         let only = self.answers.len() == 1;
-        let of = |c: &Copy<'_>| match c {
+        let of = move |c: &Copy<'_>| match c {
             Copy::Held(..) if only => Candidate { against_git: known(same_as_git), against_live: known(same_as_live) },
             Copy::Held(..) => Candidate::plain(Options::PRESENT),
             Copy::Missing(_) | Copy::Wanted(_) => Candidate::plain(Options::one(Held::Absent)),
             Copy::Outside => Candidate::plain(Options::one(Held::Outside)),
             Copy::Unread(..) => Candidate::plain(Options::ANY),
         };
-        self.answers.iter().map(of).collect()
+        self.answers.iter().map(of)
     }
 }
 
 struct Usable<'a> {
     backup: &'a Backup,
+    /// Name and start, as sentences say them.
+    label: String,
     content: Result<&'a Archive, Rc<Failure>>,
     scope: usize,
     /// Entries of the archive that could not be read, as `plural.group|namespace|name`.
@@ -162,8 +165,10 @@ impl<'a> BackupSide<'a> {
         let mut sorted: Vec<&Backup> = backed_up.backups.iter().filter(|b| b.state.usable()).collect();
         // Newest start first; a backup that does not say when it began cannot be newer than one that does.
         sorted.sort_by(|a, b| (b.start, &b.name).cmp(&(a.start, &a.name)));
+        let label = |b: &Backup| format!("{}{}", b.name, b.start.map(|s| format!(" ({})", words::clock(s, now))).unwrap_or_default());
         let usable = sorted.into_iter().map(|backup| Usable {
             backup,
+            label: label(backup),
             content: match &backup.content {
                 BackupContent::Read(archive) => Ok(&**archive),
                 BackupContent::Unread(f) => Err(Rc::new(f.clone())),
@@ -186,6 +191,11 @@ impl<'a> BackupSide<'a> {
         failed.sort_by(|a, b| (b.start, &b.name).cmp(&(a.start, &a.name)));
         design.extend(failed.into_iter().map(|b| (scope(&b.scope), format!("backup {} ({})", b.name, b.state.name()).into())));
         Self { usable, scopes, design, schedules, readable: trouble.is_none(), trouble: trouble.map(Rc::new), names }
+    }
+
+    /// Name and start of a usable backup, as sentences say them.
+    pub(super) fn label<'s>(&'s self, backup: &'s Backup) -> &'s str {
+        self.usable.iter().find(|u| std::ptr::eq(u.backup, backup)).map_or(&*backup.name, |u| &u.label)
     }
 
     /// Whether it is known that no usable backup exists at all.
@@ -316,9 +326,9 @@ mod tests {
     use crate::verdict::world::{Snapshot, World, scope_of, scope_unknown};
 
     fn says(world: &World, name: &str) -> String {
-        let side = BackupSide::of(&world.backed_up, world.now, Duration::from_secs(900));
+        let side = BackupSide::of(&world.backed_up, Names::of(&world.live.kinds), world.now, Duration::from_secs(900));
         let id = ObjectId::new("apps", "Deployment", Some("shop"), name);
-        let copies = side.of_object(&id, "deployments.apps", Some(true), &Labels::default);
+        let copies = side.of_object(&id, "deployments.apps", Some(true), &|| Some(Arc::default()));
         let of = |c: &Copy<'_>| match c {
             Copy::Held(b, _) => format!("held by {}", b.name),
             Copy::Missing(b) => format!("missing from {}", b.name),

@@ -8,7 +8,7 @@ use std::cell::OnceCell;
 
 use serde_json::{Map, Value};
 
-use super::memo::{Memo, quick_hash};
+use super::memo::Memo;
 use crate::object::{GroupKind, Object, ObjectId};
 
 /// One rule: the kinds it speaks of and the conditions that must all hold.
@@ -305,7 +305,7 @@ pub(super) fn rule_for(object: &Object, service: &dyn Fn(&ObjectId) -> Option<Va
     if !RULES.iter().any(of_kind) {
         return None;
     }
-    let managers = quick_hash(object.meta.managers.as_deref());
+    let managers = memo.managers(object.meta.managers.as_ref());
     // Endpoints depend on another object, so their answer cannot be remembered by their own content.
     let context = object.id.gk.is("", "Endpoints");
     let find = || {

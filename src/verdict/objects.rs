@@ -3,13 +3,15 @@
 use jiff::Timestamp;
 
 use super::{
-    compared::DEPLOYERS,
+    fast::FastMap,
     join::{Case, Git, Join},
     why::why,
     window::{start_of, window},
 };
 use crate::{
-    config::{AppName, SourceName},
+    config::{AppName, Layer, SourceName},
+    drift::owners::deploys,
+    object::{GroupKind, ObjectId, Text},
     report::model::{Drift, FieldReport, ObjectReport, Recovery, Sides},
 };
 
@@ -39,7 +41,7 @@ fn drift_since(join: &Join<'_>, case: &Case<'_>, source: Option<&SourceName>) ->
         Drift::Changed | Drift::Added => {
             let fields = case.trio.iter().flat_map(|t| &t.fields).map(|f| &f.report).filter(|f| f.class.is_some());
             // A person's edit tells when it began. What the deployer wrote was right when it did, so there Git moved on.
-            let edits = fields.filter(|f| f.owner.as_ref().is_some_and(|o| !DEPLOYERS.contains(&&**o)));
+            let edits = fields.filter(|f| f.owner.as_ref().is_some_and(|o| !deploys(o)));
             let edited = edits.filter_map(|f| f.time).min();
             edited.or_else(|| if case.drift == Drift::Changed { changed() } else { None }).or_else(seen)
         }
@@ -68,12 +70,27 @@ fn fields(case: &Case<'_>) -> Vec<FieldReport> {
     trio.fields.iter().map(of).collect()
 }
 
+/// Layers by what decides them. Rules are globs over some forty patterns, and thousands of objects share kind, namespace and app.
+#[derive(Default)]
+pub(super) struct Layers<'a>(FastMap<(GroupKind, Option<Text>, Option<&'a AppName>), Layer>);
+
+impl<'a> Layers<'a> {
+    fn of(&mut self, join: &Join<'a>, id: &ObjectId, app: Option<&'a AppName>) -> Layer {
+        let rules = &join.inputs.config.layers;
+        // A Namespace counts as lying in itself, so there the name decides too.
+        if id.namespace.is_none() {
+            return rules.layer_of(id, app);
+        }
+        *self.0.entry((id.gk.clone(), id.namespace.clone(), app)).or_insert_with(|| rules.layer_of(id, app))
+    }
+}
+
 /// The report on one case.
-pub(super) fn object(join: &Join<'_>, case: &Case<'_>) -> ObjectReport {
+pub(super) fn object<'a>(join: &Join<'a>, case: &Case<'a>, layers: &mut Layers<'a>) -> ObjectReport {
     let app = app_of(join, case);
     let settings = app.and_then(|a| join.git.apps().get(a));
     let source = settings.map(|a| &a.source);
-    let layer = settings.and_then(|a| a.layer).unwrap_or_else(|| join.inputs.config.layers.layer_of(&case.id, app));
+    let layer = settings.and_then(|a| a.layer).unwrap_or_else(|| layers.of(join, &case.id, app));
     let window = window(join, case);
     let unknown = join.unknown(case);
     let origin = case.claim.and_then(|c| c.desired.origin.as_ref());

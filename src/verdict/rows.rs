@@ -71,7 +71,8 @@ fn every_row_of_the_design_is_said_of_an_object() {
 #[test]
 fn what_could_not_be_read_is_unknown_with_its_reason() {
     use Side::{Backup, Cluster, Git};
-    let rows: Vec<(&str, World, Drift, Recovery, Vec<(Side, &str)>)> = vec![
+    type Row = (&'static str, World, Drift, Recovery, Vec<(Side, &'static str)>);
+    let rows: Vec<Row> = vec![
         (
             "cluster",
             moved(Some(3), Some(3)).listing("apps", "Deployment", forbidden()),
