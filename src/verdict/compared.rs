@@ -123,14 +123,8 @@ impl Engine<'_> {
 
     /// Compares one pair.
     pub(super) fn compare(&self, wanted: Wanted<'_>, desired: &Value, observed: &Value, managers: Option<&str>, live: bool) -> Comparison {
-        let policy = Policy {
-            schema: self.schema,
-            ignore: &self.ignore,
-            deployers: &[],
-            look_for_additions: live,
-            id: wanted.id,
-            gvk: &wanted.object.gvk(),
-        };
+        let policy =
+            Policy { schema: self.schema, ignore: &self.ignore, deployers: &[], look_for_additions: live, id: wanted.id, gvk: &wanted.object.gvk() };
         compare(desired, Observed { value: observed, managers }, &policy)
     }
 

@@ -379,7 +379,9 @@ impl Teller<'_, '_> {
         match (&self.case.copies.answers[..], &self.case.live) {
             ([Copy::Missing(_) | Copy::Wanted(_) | Copy::Outside], _) => RestoreEffect::Nothing,
             ([Copy::Held(..)], super::sides::Cluster::Absent) => RestoreEffect::Create,
-            ([Copy::Held(_, copy)], super::sides::Cluster::Present(live)) if !live.meta.partial && copy.content.print() == live.content.print() => RestoreEffect::SkipSame,
+            ([Copy::Held(_, copy)], super::sides::Cluster::Present(live)) if !live.meta.partial && copy.content.print() == live.content.print() => {
+                RestoreEffect::SkipSame
+            }
             ([Copy::Held(..)], super::sides::Cluster::Present(live)) if !live.meta.partial => RestoreEffect::SkipDiffers,
             _ => RestoreEffect::Unknown,
         }
