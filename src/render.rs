@@ -49,7 +49,7 @@ pub async fn render(app: &App, revision: &str, tree: &dyn Tree, ctx: &Context<'_
     let closure = closure::closure(app, &renderer, tree)?;
     let caps = Caps { bytes: ctx.settings.output_bytes, ..Caps::default() };
     if !closure.remote.is_empty() {
-        return Err(ExecError::Remote(closure.remote.iter().map(ToString::to_string).collect()).into());
+        return Err(ExecError::References(closure.remote).into());
     }
     let (collected, program) = match &renderer {
         Renderer::Kustomize => {

@@ -42,20 +42,28 @@ impl Quantity {
             Some(rest) => digits(rest),
             None => ("", rest),
         };
-        // Go reads a bare sign, dot or suffix as zero; so must who compares with it.
         let mut mantissa: i128 = 0;
         for digit in whole.bytes().chain(fraction.bytes()) {
             mantissa = mantissa.checked_mul(10)?.checked_add(i128::from(digit - b'0'))?;
         }
-        let exponent = -i32::try_from(fraction.len()).ok()?;
+        // Go reads a bare sign, dot or suffix as zero, except where it takes its slow path; so must who compares with it.
+        let bare = whole.is_empty() && fraction.is_empty();
+        let places = u32::try_from(fraction.len()).ok()?;
         let magnitude = match suffix {
-            "Ki" => binary(mantissa, exponent, 10)?,
-            "Mi" => binary(mantissa, exponent, 20)?,
-            "Gi" => binary(mantissa, exponent, 30)?,
-            "Ti" => binary(mantissa, exponent, 40)?,
-            "Pi" => binary(mantissa, exponent, 50)?,
-            "Ei" => binary(mantissa, exponent, 60)?,
-            decimal => Self::normal(mantissa, exponent.checked_add(power(decimal)?)?).rounded_up(NANO),
+            "Ki" => binary(mantissa, places, 10)?,
+            "Mi" => binary(mantissa, places, 20)?,
+            "Gi" => binary(mantissa, places, 30)?,
+            "Ti" => binary(mantissa, places, 40)?,
+            "Pi" | "Ei" if bare => return None,
+            "Pi" => binary(mantissa, places, 50)?,
+            "Ei" => binary(mantissa, places, 60)?,
+            decimal => {
+                let power = power(decimal)?;
+                if bare && power < NANO {
+                    return None;
+                }
+                Self::normal(mantissa, power.checked_sub_unsigned(places)?).rounded_up(NANO)
+            }
         };
         Some(if negative { Self { mantissa: -magnitude.mantissa, ..magnitude } } else { magnitude })
     }
@@ -139,11 +147,26 @@ fn digits(text: &str) -> (&str, &str) {
     text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
 }
 
-/// `mantissa * 10^exponent * 2^bits`, rounded up to a nano and capped at what a 64-bit integer holds.
-fn binary(mantissa: i128, exponent: i32, bits: u32) -> Option<Quantity> {
-    let scaled = mantissa.checked_mul(1_i128.checked_shl(bits)?)?;
-    let quantity = Quantity::normal(scaled, exponent).rounded_up(NANO);
-    Some(quantity.min(Quantity::normal(LARGEST_BINARY, 0)))
+/// `mantissa * 10^-places * 2^bits`, rounded up to a nano and capped at what a 64-bit integer holds.
+fn binary(mantissa: i128, places: u32, bits: u32) -> Option<Quantity> {
+    let cap = Quantity::normal(LARGEST_BINARY, 0);
+    // Whole and fraction are doubled apart, so that nothing grows beyond the type however many places there are.
+    let one = 10_u128.checked_pow(places)?;
+    let (mut whole, mut part) = (mantissa.unsigned_abs() / one, mantissa.unsigned_abs() % one);
+    for _ in 0..bits {
+        part *= 2;
+        whole = whole * 2 + part / one;
+        part %= one;
+        if whole > LARGEST_BINARY.unsigned_abs() {
+            return Some(cap);
+        }
+    }
+    let nano = match places.checked_sub(NANO.unsigned_abs()) {
+        Some(finer) => part.div_ceil(10_u128.checked_pow(finer)?),
+        None => part * 10_u128.checked_pow(NANO.unsigned_abs() - places)?,
+    };
+    let nanos = whole * 10_u128.pow(NANO.unsigned_abs()) + nano;
+    Some(Quantity::normal(i128::try_from(nanos).ok()?, NANO).min(cap))
 }
 
 fn power(suffix: &str) -> Option<i32> {
@@ -225,6 +248,8 @@ mod tests {
             "١",
             "1e+",
             "1e99999999999",
+            "Pi",
+            ".e-12",
         ] {
             assert_eq!(Quantity::parse(text), None, "{text:?}");
         }
@@ -251,6 +276,8 @@ mod tests {
     #[test]
     fn binary_quantities_are_capped_at_what_a_64_bit_integer_holds() {
         assert_eq!(q("8Ei"), q("9223372036854775807"));
+        assert_eq!(q("9223372036854775807.1234567890123Ti"), q("8Ei"));
+        assert_eq!(q("0.1234567890123456789012345678901234567Ki"), q("126.419751949"));
         assert_eq!(q("-100Ei"), q("-9223372036854775807"));
         assert!(q("7Ei") < q("8Ei") && q("8Ei") < q("1e19"));
     }

@@ -2,14 +2,15 @@
 //!
 //! The parser beneath speaks YAML 1.2 and yields events; what a plain scalar means (`yes`, `0777`, `1_000`), what a key is, how `<<`
 //! merges and what happens to a repeated key is decided here, as go-yaml v2 decides it. JSON is YAML here. One known difference is
-//! left and reported: go-yaml counts U+0085, U+2028 and U+2029 as line breaks, the parser beneath does not.
+//! left and reported: go-yaml counts U+0085, U+2028 and U+2029 as line breaks, the parser beneath does not. And where a backslash precedes
+//! a single quote inside double quotes, go-yaml reads the quote and this is an error.
 
 mod compose;
 mod lines;
 mod scalar;
 mod text;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use serde_json::Value;
 use thiserror::Error;
@@ -54,7 +55,7 @@ pub struct Parsed {
     /// Its documents, empty ones (value `Null`) included.
     pub documents: Vec<Document>,
     /// What a person should know about it. Bounded.
-    pub notes: Vec<Note>,
+    pub diagnostics: Vec<Note>,
 }
 
 /// Something that is allowed but probably not meant. Never quotes content.
@@ -68,8 +69,8 @@ pub struct Note {
     pub message: String,
 }
 
-/// One document of a file.
-#[derive(Clone, Debug)]
+/// One document of a file. It may be a Secret in the clear, so its debug form does not show the value.
+#[derive(Clone)]
 pub struct Document {
     /// The value; `Null` for an empty document.
     pub value: Value,
@@ -77,6 +78,12 @@ pub struct Document {
     pub line: u32,
     /// Lines inside it.
     pub lines: LineMap,
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Document(line {})", self.line)
+    }
 }
 
 /// Why a file is not YAML that Kubernetes would take. Never quotes content.
@@ -106,7 +113,7 @@ pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Parsed, YamlError> {
     let text = text::decode(bytes, &mut notes);
     text::check(&text, &mut notes)?;
     let documents = compose::compose(&text, limits, &mut notes)?;
-    Ok(Parsed { documents, notes: notes.finish() })
+    Ok(Parsed { documents, diagnostics: notes.finish() })
 }
 
 /// The text of a file, decoded as [`parse`] does.

@@ -22,7 +22,7 @@ use crate::{
 const MOST_REFERENCES: usize = 100_000;
 
 /// Bytes of all files that are read to find references.
-const MOST_BYTES: u64 = 64 << 20;
+const MOST_BYTES: u64 = 8 << 20;
 
 /// Listing costs little and the render has caps of its own, so these only end what would not end otherwise.
 const LISTING: Caps = Caps { files: 1_000_000, entries: 2_000_000, bytes: u64::MAX, objects: usize::MAX };
@@ -42,7 +42,7 @@ pub struct Closure {
 }
 
 /// A reference that cannot be followed inside the source.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
     /// The file or folder that holds it.
     pub from: String,
@@ -82,13 +82,7 @@ pub fn closure(app: &App, renderer: &Renderer, tree: &dyn Tree) -> Result<Closur
         Renderer::Directory(options) => {
             let plan = directory::plan(app, options, tree, &LISTING)?;
             reach.seen.extend(plan.besides);
-            for directory::Manifest { file, content, oid } in plan.manifests {
-                // A link's own name counts as well: it is the order of reading and what people are told.
-                if file != content {
-                    reach.seen.insert(file, oid.clone());
-                }
-                reach.seen.insert(content, oid);
-            }
+            reach.seen.extend(plan.manifests.into_iter().map(|m| (m.content, m.oid)));
             if place.entry.kind == EntryKind::Folder {
                 reach.folders.push(root);
             }
@@ -122,7 +116,7 @@ struct Reach<'t> {
 
 impl Reach<'_> {
     fn finish(mut self, app: &App, renderer: &Renderer, settings: &str) -> Closure {
-        self.remote.sort();
+        self.remote.sort_by(|a, b| (&a.from, a.why, &a.target).cmp(&(&b.from, b.why, &b.target)));
         self.remote.dedup();
         let mut text = format!("{VERSION}\n{}\n{}\n{settings}\n", renderer.name(), app.path);
         for (path, oid) in &self.seen {
@@ -208,4 +202,80 @@ fn without_user(reference: &str) -> String {
         },
     };
     clean.chars().take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{AppName, DirectoryOptions, DirectoryRules, HelmOptions, SourceName},
+        git::MemoryTree,
+    };
+
+    fn refused(renderer: Renderer, tree: &MemoryTree) -> (&'static str, String) {
+        let app = App {
+            name: AppName("shop".into()),
+            source: SourceName("s".into()),
+            path: "a".into(),
+            namespace: None,
+            layer: None,
+            renderer: Renderer::Auto,
+        };
+        let error = closure(&app, &renderer, tree).expect_err("capped");
+        (error.kind(), error.to_string())
+    }
+
+    #[test]
+    fn references_are_counted() {
+        let tree = MemoryTree::new().with("x", "");
+        let mut reach =
+            Reach { tree: &tree, seen: BTreeMap::new(), folders: Vec::new(), remote: Vec::new(), references: MOST_REFERENCES - 1, bytes: 0 };
+        assert!(reach.follow("k", "", "x").is_ok_and(|found| found.is_some()));
+        let error = reach.follow("k", "", "x").expect_err("capped");
+        assert_eq!((error.kind(), error.to_string().starts_with("more than 100000 references in k")), ("too_large", true), "{error}");
+    }
+
+    #[test]
+    fn files_with_references_are_bounded() {
+        let large = vec![b'#'; usize::try_from(MOST_BYTES).expect("fits") + 1];
+        let (kind, _) = refused(Renderer::Kustomize, &MemoryTree::new().with("a/kustomization.yaml", large));
+        assert_eq!(kind, "too_large");
+    }
+
+    #[test]
+    fn entries_of_a_chart_are_counted() {
+        let tree = (0..=helm::MOST_ENTRIES).fold(MemoryTree::new().with("a/Chart.yaml", ""), |tree, n| tree.with(&format!("a/templates/{n}"), ""));
+        let (kind, text) = refused(Renderer::Helm(HelmOptions::default()), &tree);
+        assert_eq!((kind, text.starts_with("more than 20000 entries in a")), ("too_large", true), "{text}");
+    }
+
+    #[test]
+    fn patterns_and_their_files_are_bounded() {
+        let flux = || Renderer::Directory(DirectoryOptions { rules: DirectoryRules::Flux, ..DirectoryOptions::default() });
+        let tree = MemoryTree::new().with("a/x.yaml", "");
+        let (kind, text) = refused(flux(), &tree.clone().with(".sourceignore", "x\n".repeat(10_001)));
+        assert_eq!((kind, text.starts_with("more than 10000 patterns in .sourceignore")), ("too_large", true), "{text}");
+        assert_eq!(refused(flux(), &tree.with("a/.sourceignore", vec![b'#'; 300_000])).0, "too_large");
+    }
+
+    #[test]
+    fn a_link_of_absurd_length_is_refused() {
+        let tree = MemoryTree::new().with_link("a", &"x/".repeat(3_000));
+        assert_eq!(refused(Renderer::Kustomize, &tree).0, "too_large");
+    }
+
+    #[test]
+    fn user_names_and_passwords_are_dropped() {
+        for (reference, shown) in [
+            ("https://u:canary@git.example.com/x?ref=v1", "https://git.example.com/x?ref=v1"),
+            ("https://canary@git.example.com", "https://git.example.com"),
+            ("https://git.example.com/a@b", "https://git.example.com/a@b"),
+            ("git@git.example.com:x/y", "git@git.example.com:x/y"),
+            ("u:canary@git.example.com:x", "git.example.com:x"),
+            ("../base", "../base"),
+        ] {
+            assert_eq!(without_user(reference), shown);
+        }
+        assert_eq!(without_user(&"x".repeat(1_000)).len(), 300);
+    }
 }

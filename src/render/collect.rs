@@ -58,7 +58,7 @@ pub fn from_text(text: &[u8], label: &str, redactor: &Redactor, caps: &Caps) -> 
     let parsed = parse(text, &Limits::within(caps.bytes)).map_err(|error| RenderError::Yaml { file: label.to_owned(), error })?;
     let mut collector = Collector::new(redactor, caps, Manners { hooks_apart: true, ..Manners::default() });
     let label: Text = label.into();
-    collector.notes(&label, parsed.notes);
+    collector.notes(&label, parsed.diagnostics);
     for document in parsed.documents {
         collector.document(&label, document, false)?;
     }
@@ -240,12 +240,12 @@ mod tests {
     fn odd_documents_are_remarks_and_repeated_objects_are_told() {
         let text = "- 1\n---\n# nothing\n---\nkind: A\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Pod\nmetadata: {generateName: p-}\n"
             .to_owned()
-            + &named("ConfigMap", "x", "n: '1'")
-            + &named("ConfigMap", "y", "")
-            + &named("ConfigMap", "x", "n: '2'");
+            + &named("ConfigMap", "x", "v: '1'")
+            + &named("ConfigMap", "z", "")
+            + &named("ConfigMap", "x", "v: '2'");
         let collected = collect(&text, &Caps::default()).expect("collected");
-        assert_eq!(ids(&collected), ["ConfigMap y", "ConfigMap x"]);
-        assert_eq!(collected.objects[1].object.content.value()["metadata"]["annotations"]["n"], "2");
+        assert_eq!(ids(&collected), ["ConfigMap z", "ConfigMap x"]);
+        assert_eq!(collected.objects[1].object.content.value()["metadata"]["annotations"]["v"], "2");
         assert!(collected.objects.iter().all(|d| d.origin.is_none()));
         assert_eq!(
             remarks(&collected),

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-pub(super) use plan::{Manifest, plan};
+pub(super) use plan::plan;
 
 /// A file that holds this anywhere is not read by Argo CD.
 const SKIP_MARKER: &str = "+argocd:skip-file-rendering";
@@ -79,7 +79,7 @@ impl Reading {
             }
             return Ok(());
         }
-        collector.notes(&name, parsed.notes);
+        collector.notes(&name, parsed.diagnostics);
         parsed.documents.into_iter().try_for_each(|document| collector.document(&name, document, true))
     }
 
@@ -98,7 +98,7 @@ impl Reading {
             },
             // Not all JSON is YAML 1.1: a key may be long, or stand on another line than its colon.
             Err(error) if bytes.len() as u64 <= self.limits.bytes => match serde_json::from_str::<Value>(&yaml::decode(bytes)) {
-                Ok(value) => Ok(Parsed { documents: vec![Document { value, line: 1, lines: LineMap::default() }], notes: Vec::new() }),
+                Ok(value) => Ok(Parsed { documents: vec![Document { value, line: 1, lines: LineMap::default() }], diagnostics: Vec::new() }),
                 Err(_) => Err(error),
             },
             Err(error) => Err(error),
@@ -110,7 +110,7 @@ impl Reading {
 fn looks_like_a_manifest(text: &str) -> bool {
     let has = |word: &str| {
         text.match_indices(word).any(|(at, _)| {
-            let rest = text[at + word.len()..].trim_start_matches(['"', '\'', ' ']);
+            let rest = text[at + word.len()..].trim_start_matches(['"', '\'', ' ', '\t', '\r', '\n']);
             rest.starts_with(':')
         })
     };

@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use super::{
     RenderError,
+    closure::{Reference, Why},
     export::{ExportCaps, ExportError, Exported, export},
     sandbox::{
         self, Folder, Job, Layer, Layers, Limits, SandboxError,
@@ -126,9 +127,9 @@ impl<'a> Context<'a> {
 /// Why a program could not render an app. Messages hold no Secret values and no paths of the render's folder.
 #[derive(Debug, Error)]
 pub enum ExecError {
-    /// The app refers to something outside its repository.
-    #[error("the app refers to {}, outside its repository; renders have no network, so keep a copy in the repository", .0.join(", "))]
-    Remote(Vec<String>),
+    /// The app refers to something that is not in its repository. Never empty.
+    #[error("{}", tell_references(.0))]
+    References(Vec<Reference>),
     /// Its files could not be exported.
     #[error(transparent)]
     Export(#[from] ExportError),
@@ -192,7 +193,11 @@ impl ExecError {
     /// Stable word: metric label and failure reason.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Remote(_) => "remote_reference",
+            Self::References(all) => match worst(all) {
+                Why::Remote => "remote_reference",
+                Why::Escapes => "bad_link",
+                Why::Missing => "missing_file",
+            },
             Self::Export(e) => e.kind(),
             Self::NoFolder(_) => "path_not_found",
             Self::NoProgram { .. } => "tool_missing",
@@ -202,6 +207,26 @@ impl ExecError {
             Self::Sandbox { source, .. } => source.kind(),
             Self::Failed { .. } => "render_failed",
         }
+    }
+}
+
+/// The reason that decides what the way out is.
+fn worst(all: &[Reference]) -> Why {
+    [Why::Remote, Why::Escapes].into_iter().find(|why| all.iter().any(|r| r.why == *why)).unwrap_or(Why::Missing)
+}
+
+/// Names references in a message at most.
+const REFERENCES_TOLD: usize = 5;
+
+fn tell_references(all: &[Reference]) -> String {
+    let why = worst(all);
+    let these: Vec<String> = all.iter().filter(|r| r.why == why).map(|r| format!("{} (in {})", r.target, r.from)).collect();
+    let more = if these.len() > REFERENCES_TOLD { format!(" and {} more", these.len() - REFERENCES_TOLD) } else { String::new() };
+    let these = format!("{}{more}", these[..these.len().min(REFERENCES_TOLD)].join(", "));
+    match why {
+        Why::Remote => format!("the app refers to {these}; renders have no network, so keep a copy in the repository"),
+        Why::Escapes => format!("the app refers to {these}, which leads out of the repository; references and links must stay inside it"),
+        Why::Missing => format!("the app refers to {these}, which is not in this commit"),
     }
 }
 
@@ -335,6 +360,30 @@ pub(super) fn submodules(exported: &Exported) -> Vec<Diagnostic> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn references_are_told_by_the_reason_that_counts_most() {
+        let reference = |target: &str, why| Reference { from: "app/kustomization.yaml".into(), target: target.into(), why };
+        let missing = reference("a.yaml", Why::Missing);
+        for (all, kind, message) in [
+            (vec![missing.clone()], "missing_file", "the app refers to a.yaml (in app/kustomization.yaml), which is not in this commit"),
+            (
+                vec![missing.clone(), reference("../../..", Why::Escapes)],
+                "bad_link",
+                "the app refers to ../../.. (in app/kustomization.yaml), which leads out of the repository; references and links must stay inside it",
+            ),
+            (
+                vec![missing, reference("https://git.example.com/x", Why::Remote)],
+                "remote_reference",
+                "the app refers to https://git.example.com/x (in app/kustomization.yaml); renders have no network, so keep a copy in the repository",
+            ),
+        ] {
+            let error = ExecError::References(all);
+            assert_eq!((error.kind(), error.to_string().as_str()), (kind, message));
+        }
+        let many = ExecError::References((0..7).map(|n| reference(&format!("{n}.yaml"), Why::Missing)).collect()).to_string();
+        assert!(many.contains("4.yaml") && !many.contains("5.yaml") && many.contains("and 2 more"), "{many}");
+    }
 
     #[test]
     fn versions_are_found_in_what_tools_print() {

@@ -1,7 +1,7 @@
 //! Flux's `.sourceignore` and its default exclusions. pure
 //!
-//! Patterns are those of go-git's `gitignore` package (close to Git's, but a file is tested by itself, so it can be let in again below an
-//! excluded folder); which lists hold together is `SourceIgnoreFilter` of github.com/fluxcd/pkg `artifact/storage`.
+//! Patterns are those of go-git v5's `gitignore` package (close to Git's, but a file is tested by itself, so it can be let in again below
+//! an excluded folder); which lists hold together is `SourceIgnoreFilter` of github.com/fluxcd/pkg `artifact/storage`.
 
 /// The name of the file.
 pub(super) const FILE: &str = ".sourceignore";
@@ -93,57 +93,46 @@ impl Pattern {
         if self.by_path { self.matches_path(path) } else { self.matches_name(path) }
     }
 
+    /// The first step of that name decides.
     fn matches_name(&self, path: &[&str]) -> bool {
-        for (i, name) in path.iter().enumerate().filter(|(_, name)| wild(&self.parts[0], name)) {
-            let last = i + 1 == path.len();
-            if self.folders_only && last {
-                return false;
-            }
-            if last || !self.include {
-                return true;
-            }
-            let _ = name;
-        }
-        false
+        let found = path.iter().position(|name| wild(&self.parts[0], name));
+        found.is_some_and(|at| !self.folders_only || at + 1 < path.len())
     }
 
     fn matches_path(&self, mut path: &[&str]) -> bool {
-        let (mut matched, mut any_folders, mut trailing) = (false, false, false);
+        let (mut matched, mut any_folders) = (false, false);
         for (i, part) in self.parts.iter().enumerate() {
-            let last = i + 1 == self.parts.len();
             if part.is_empty() {
                 any_folders = false;
-                continue;
-            }
-            if part == &['*', '*'] {
-                if last {
-                    matched = !path.is_empty();
-                    trailing = matched;
+            } else if part == &['*', '*'] {
+                if i + 1 == self.parts.len() {
+                    break;
                 }
                 any_folders = true;
-                continue;
-            }
-            if any_folders {
+            } else if part.windows(2).any(|w| w == ['*', '*']) {
+                return false;
+            } else if any_folders {
                 any_folders = false;
-                let Some(found) = path.iter().position(|name| wild(part, name)) else { return false };
-                path = &path[found + 1..];
-                matched = true;
+                if path.is_empty() {
+                    return false;
+                }
+                let found = path.iter().position(|name| wild(part, name));
+                matched = found.is_some();
+                path = found.map_or(&[], |at| &path[at + 1..]);
             } else {
                 let Some((name, rest)) = path.split_first() else { return false };
                 if !wild(part, name) {
                     return false;
                 }
+                matched = true;
                 path = rest;
-                // A file does not match a pattern for what lies in a folder.
-                matched = !(path.is_empty() && !last);
             }
         }
-        let whole = path.is_empty() || trailing;
-        matched && !(whole && self.folders_only) && (whole || !self.include)
+        matched && !(self.folders_only && path.is_empty())
     }
 }
 
-/// Shell wildcards in one step of a path: `*`, `?`, `[a-z]`, `[!a]`, `\x`.
+/// Go's `filepath.Match` on one step of a path: `*`, `?`, `[a-z]`, `[^a]`, `\x`. A malformed pattern matches nothing.
 fn wild(pattern: &[char], text: &str) -> bool {
     let text: Vec<char> = text.chars().collect();
     let (mut p, mut t) = (0, 0);
@@ -180,10 +169,9 @@ fn one(pattern: &[char], p: usize, c: char) -> Option<usize> {
         '?' => Some(p + 1),
         '\\' => (pattern.get(p + 1) == Some(&c)).then_some(p + 2),
         '[' => {
-            let negated = matches!(pattern.get(p + 1), Some('!' | '^'));
+            let negated = pattern.get(p + 1) == Some(&'^');
             let start = p + 1 + usize::from(negated);
-            // A bracket right after the opening one is a member.
-            let end = start + 1 + pattern.get(start + 1..)?.iter().position(|c| *c == ']')?;
+            let end = start + pattern.get(start..)?.iter().position(|c| *c == ']').filter(|length| *length > 0)?;
             let set = &pattern[start..end];
             let mut i = 0;
             let mut inside = false;
@@ -215,8 +203,9 @@ mod tests {
             ("a*b*c", "aXbbY", false),
             ("?", "é", true),
             ("[a-c]x", "bx", true),
-            ("[!a-c]x", "bx", false),
-            ("[]x]", "]", true),
+            ("[^a-c]x", "bx", false),
+            ("[^a-c]x", "dx", true),
+            ("[]x]", "x", false),
             ("[x", "[x", false),
             ("\\*", "*", true),
             ("\\*", "a", false),
@@ -249,7 +238,7 @@ mod tests {
             ("apps/draft/x.yaml", true),
             ("apps/a.tmpl.yaml", true),
             (".gitmodules", true),
-            ("apps/.gitignore", true),
+            ("apps/.gitignore", false),
         ] {
             assert_eq!(ignore.excludes(path), out, "{path}");
         }

@@ -143,10 +143,10 @@ mod tests {
     #[test]
     fn the_published_schema_is_the_generated_one() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/report.schema.json");
-        if std::env::var_os("UPDATE_DOCS").is_some() {
+        if std::env::var_os("UPDATE").is_some() {
             std::fs::write(path, text()).expect("written");
         }
         let published = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(published == text(), "docs/report.schema.json is not up to date; run this test once with UPDATE_DOCS=1 and look at the change");
+        assert!(published == text(), "docs/report.schema.json is not up to date; run this test once with UPDATE=1 and look at the change");
     }
 }

@@ -51,18 +51,38 @@ pub fn read(reader: impl Read, origin: &str, limits: &ArchiveLimits, redactor: &
     let mut tarball = Tarball::new(inflate, limits.entries);
     let mut found = Found::default();
     loop {
-        match tarball.next() {
-            Ok(Some(member)) => found.take(&mut tarball, &member, limits, redactor).map_err(fail)?,
+        let step = match tarball.next() {
             Ok(None) => break,
-            // A broken tar inside an intact gzip stream is another thing than a damaged file, and only the rest of the stream can tell.
-            Err(problem @ Problem::MalformedTar(_)) => {
-                return Err(fail(tarball.into_inner().finish().err().unwrap_or(if found.entries == 0 { Problem::NotVelero } else { problem })));
-            }
-            Err(problem) => return Err(fail(problem)),
+            Ok(Some(member)) => found.take(&mut tarball, &member, limits, redactor),
+            Err(problem) => Err(problem),
+        };
+        if let Err(problem) = step {
+            let problem = if matches!(problem, Problem::MalformedTar(_)) && found.entries == 0 { Problem::NotVelero } else { problem };
+            return Err(fail(blame(problem, tarball)));
         }
     }
     let bytes = tarball.into_inner().finish().map_err(fail)?;
     found.into_archive(origin, bytes).map_err(fail)
+}
+
+/// What is odd inside a damaged stream is the damage's doing, and only the end of the stream tells whether it is damaged.
+fn blame<R: Read>(problem: Problem, tarball: Tarball<R>) -> Problem {
+    let of_content = matches!(
+        problem,
+        Problem::MalformedTar(_)
+            | Problem::NotVelero
+            | Problem::FormatVersion(_)
+            | Problem::TooManyEntries(_)
+            | Problem::NameTooLong(_)
+            | Problem::ObjectTooLarge { .. }
+    );
+    if !of_content {
+        return problem;
+    }
+    match tarball.into_inner().finish() {
+        Err(damage @ (Problem::Corrupt(_) | Problem::Truncated)) => damage,
+        _ => problem,
+    }
 }
 
 #[derive(Default)]

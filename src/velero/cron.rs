@@ -215,7 +215,7 @@ fn range(text: &str, bounds: &Bounds) -> Result<u64, CronError> {
 }
 
 fn bits(min: u64, max: u64, step: u64) -> u64 {
-    (min..=max).filter(|n| (n - min) % step == 0).fold(0, |bits, n| bits | 1 << n)
+    (min..=max).filter(|n| (n - min).is_multiple_of(step)).fold(0, |bits, n| bits | 1 << n)
 }
 
 fn int_or_name(text: &str, bounds: &Bounds) -> Result<u64, CronError> {

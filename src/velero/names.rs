@@ -32,8 +32,8 @@ pub enum Resolved<'a> {
     Kind(&'a Name),
     /// No kind that is known. It may still be a short name of a custom kind.
     Nothing,
-    /// Kinds in several groups, and which one Velero takes depends on the order in which the server lists them.
-    Several,
+    /// One of these kinds of several groups: which one Velero takes depends on the order in which the server lists them.
+    Several(Vec<&'a Name>),
 }
 
 /// The names of many kinds.
@@ -111,7 +111,7 @@ impl Names {
             [] => Resolved::Nothing,
             [one] => Resolved::Kind(one),
             // Servers list the core group first.
-            _ => chosen.iter().find(|n| n.gk.group.is_empty()).map_or(Resolved::Several, |n| Resolved::Kind(n)),
+            _ => chosen.iter().find(|n| n.gk.group.is_empty()).map_or(Resolved::Several(chosen.clone()), |n| Resolved::Kind(n)),
         }
     }
 }
@@ -188,7 +188,8 @@ mod tests {
     fn resource(names: &Names, word: &str) -> String {
         match names.resolve(word) {
             Resolved::Kind(name) => name.resource.to_string(),
-            other => format!("{other:?}"),
+            Resolved::Nothing => "Nothing".to_owned(),
+            Resolved::Several(names) => format!("Several of {}", names.len()),
         }
     }
 
@@ -230,7 +231,7 @@ mod tests {
         ]);
         let names = Names::of(&kinds);
         assert_eq!(resource(&names, "certificate"), "certificates.cert-manager.io");
-        assert_eq!(resource(&names, "backups"), "Several");
+        assert_eq!(resource(&names, "backups"), "Several of 2");
         assert_eq!(resource(&names, "backups.velero"), "backups.velero.io");
         assert_eq!(resource(&names, "services"), "services");
         assert_eq!(names.of_kind(&GroupKind::new("apps", "Deployment")).map(|n| (&*n.resource, n.complete)), Some(("deployments.apps", true)));

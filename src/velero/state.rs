@@ -174,10 +174,9 @@ fn remarks(backup: &custom::Backup, around: &Around<'_>, state: BackupState) -> 
     remarks
 }
 
-/// A duration in its two largest units: `4h`, `1d3h`, `90s` as `1m30s`.
+/// A duration of more than no seconds in its two largest units: `4h`, `1d3h`, `1m30s`.
 fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let units = [("d", seconds / 86_400), ("h", seconds / 3600 % 24), ("m", seconds / 60 % 60), ("s", seconds % 60)];
-    let Some(first) = units.iter().position(|(_, n)| *n > 0) else { return "0s".to_owned() };
-    units[first..].iter().take(2).filter(|(_, n)| *n > 0).map(|(unit, n)| format!("{n}{unit}")).collect()
+    units.iter().filter(|(_, n)| *n > 0).take(2).map(|(unit, n)| format!("{n}{unit}")).collect()
 }

@@ -1,5 +1,7 @@
 //! Folders to objects and closures, by cases: files in, outcome out. I/O: reads tests/data/render.
 
+#![cfg(test)]
+
 use std::{fmt::Write as _, fs, path::Path};
 
 use snapgap::{

@@ -28,6 +28,9 @@ const PERMISSIONS: [(&str, &str); 2] = [("rbac.authorization.k8s.io", "ClusterRo
 /// Refused readers return within this time after permissions changed, not all at once.
 const SPREAD: Duration = Duration::from_secs(2);
 
+/// A watch that lasted for this long went well.
+const SETTLED: Duration = Duration::from_secs(1);
+
 /// Why a watch came to its end.
 enum End {
     /// The server ended it as agreed.
@@ -59,10 +62,18 @@ pub(super) async fn follow(shared: Arc<Shared>, target: Target) {
 
 impl Reader {
     async fn run(&mut self) {
+        let mut churn = Backoff::default();
         loop {
             let from = self.list().await;
+            let begun = Instant::now();
             if self.target.served.watch {
                 self.watch(from).await;
+                // A server that forgets at once what it has just listed must not be asked for list after list.
+                if begun.elapsed() < SETTLED {
+                    sleep(churn.next(self.shared.limits().retry)).await;
+                } else {
+                    churn.reset();
+                }
             } else {
                 sleep(self.shared.limits().rediscover).await;
             }
@@ -122,7 +133,7 @@ impl Reader {
         loop {
             let begun = Instant::now();
             match self.watch_once(&mut from).await {
-                End::Agreed if begun.elapsed() >= Duration::from_secs(1) => self.backoff.reset(),
+                End::Agreed if begun.elapsed() >= SETTLED => self.backoff.reset(),
                 // A server that ends every watch at once must not be asked again at once.
                 End::Agreed => sleep(self.backoff.next(self.shared.limits().retry)).await,
                 End::Forgotten => return,

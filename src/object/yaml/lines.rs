@@ -114,6 +114,9 @@ fn is_text(value: &Value, text: &str) -> bool {
     match value {
         Value::String(s) => s == text,
         Value::Null | Value::Array(_) | Value::Object(_) => false,
-        scalar => scalar.to_string() == text,
+        scalar => {
+            let shown = scalar.to_string();
+            shown == text
+        }
     }
 }

@@ -75,18 +75,18 @@ fn an_item_of_a_list_can_be_told_its_own_lines() {
 fn a_repeated_key_is_told_with_its_line_and_the_last_one_wins() {
     let parsed = read("m:\n  a: 1\n  b: 2\n  a: 3\n");
     assert_eq!(parsed.documents[0].value, json!({"m":{"a":3,"b":2}}));
-    assert_eq!(parsed.notes.iter().map(|n| (n.line, n.reason)).collect::<Vec<_>>(), [(4, "duplicate_key")]);
+    assert_eq!(parsed.diagnostics.iter().map(|n| (n.line, n.reason)).collect::<Vec<_>>(), [(4, "duplicate_key")]);
     let merged = read("b: &b {x: 1}\nover: {x: 2, <<: *b}\nunder: {<<: *b, x: 2}\n");
     assert_eq!(merged.documents[0].value, json!({"b":{"x":1},"over":{"x":1},"under":{"x":2}}));
-    assert_eq!(merged.notes.iter().map(|n| (n.line, n.reason)).collect::<Vec<_>>(), [(2, "merge_overrides")]);
+    assert_eq!(merged.diagnostics.iter().map(|n| (n.line, n.reason)).collect::<Vec<_>>(), [(2, "merge_overrides")]);
 }
 
 #[test]
 fn notes_are_bounded_and_say_so() {
     let parsed = read(&"a: 1\n".repeat(300));
-    assert_eq!(parsed.notes.len(), MOST_NOTES + 1);
-    assert_eq!(parsed.notes[MOST_NOTES].reason, "more_notes");
-    assert!(parsed.notes[MOST_NOTES].message.starts_with("199 "), "{:?}", parsed.notes[MOST_NOTES]);
+    assert_eq!(parsed.diagnostics.len(), MOST_NOTES + 1);
+    assert_eq!(parsed.diagnostics[MOST_NOTES].reason, "more_notes");
+    assert!(parsed.diagnostics[MOST_NOTES].message.starts_with("199 "), "{:?}", parsed.diagnostics[MOST_NOTES]);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn byte_order_marks_decide_the_encoding() {
     for bytes in [text.as_bytes().to_vec(), eight, sixteen(u16::to_le_bytes), sixteen(u16::to_be_bytes)] {
         let parsed = parse(&bytes, &Limits::default()).expect("YAML");
         assert_eq!(parsed.documents[0].value, json!({"a":"é😀","b":2}));
-        assert!(parsed.notes.is_empty());
+        assert!(parsed.diagnostics.is_empty());
     }
     let odd = parse(b"\xFF\xFEa\0:\0 \0x", &Limits::default()).expect("YAML");
     assert_eq!(odd.documents[0].value, json!({"a":"\u{FFFD}"}));
@@ -107,9 +107,9 @@ fn byte_order_marks_decide_the_encoding() {
 fn bytes_that_are_not_utf8_are_replaced_and_told() {
     let parsed = parse(b"a: 1\n# caf\xE9\nb: 2\n", &Limits::default()).expect("YAML");
     assert_eq!(parsed.documents[0].value, json!({"a":1,"b":2}));
-    assert_eq!(parsed.notes.iter().map(|n| (n.line, n.reason)).collect::<Vec<_>>(), [(2, "not_utf8")]);
+    assert_eq!(parsed.diagnostics.iter().map(|n| (n.line, n.reason)).collect::<Vec<_>>(), [(2, "not_utf8")]);
     let odd = read("a: \"x\u{2028}y\"\n");
-    assert_eq!(odd.notes.iter().map(|n| n.reason).collect::<Vec<_>>(), ["odd_line_break"]);
+    assert_eq!(odd.diagnostics.iter().map(|n| n.reason).collect::<Vec<_>>(), ["odd_line_break"]);
 }
 
 #[test]
@@ -132,6 +132,11 @@ fn errors_name_the_place_and_the_reason_and_quote_nothing() {
         assert!(error.starts_with(place), "{text:?}: {error}");
         assert!(!error.to_lowercase().contains("canary"), "{text:?}: {error}");
     }
+}
+
+#[test]
+fn a_debug_print_shows_no_value() {
+    assert_eq!(format!("{:?}", read("stringData: {p: canary}\n").documents), "[Document(line 1)]");
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn utf8<'a>(bytes: &'a [u8], notes: &mut Notes) -> Cow<'a, str> {
 pub(super) fn check(text: &str, notes: &mut Notes) -> Result<(), YamlError> {
     // The usual file has none of these bytes, and looking at bytes is several times faster than looking at characters.
     let suspicious = |b: &u8| matches!(b, 0..=8 | 0xB | 0xC | 0xE..=0x1F | 0x7F | 0xC2 | 0xE2 | 0xEF);
-    let Some(first) = text.as_bytes().iter().position(|b| suspicious(b)) else { return Ok(()) };
+    let Some(first) = text.as_bytes().iter().position(suspicious) else { return Ok(()) };
     for (at, c) in text.char_indices().skip_while(|(at, _)| *at < first) {
         match c {
             '\t' | '\n' | '\r' => {}

@@ -4,7 +4,7 @@ use super::{Reach, RenderError, Why};
 use crate::{config::HelmOptions, git::EntryKind, render::links::join};
 
 /// Entries of one chart's folder.
-const MOST_ENTRIES: usize = 100_000;
+pub(super) const MOST_ENTRIES: usize = 20_000;
 
 /// The chart in `root` and its value files. Argo CD's rules for these: relative to the chart, or with a leading slash to the source's root.
 pub(super) fn walk(reach: &mut Reach<'_>, root: &str, options: &HelmOptions) -> Result<(), RenderError> {

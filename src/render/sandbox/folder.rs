@@ -24,7 +24,8 @@ const LEFTOVER_AGE: Duration = Duration::from_secs(3600);
 /// where a mount namespace builds its root.
 #[derive(Debug)]
 pub struct Folder {
-    dir: TempDir,
+    /// Removes the folder when dropped.
+    _dir: TempDir,
     path: PathBuf,
 }
 
@@ -35,7 +36,7 @@ impl Folder {
         fs::create_dir_all(root).map_err(failed)?;
         let dir = tempfile::Builder::new().prefix(PREFIX).permissions(Permissions::from_mode(0o700)).tempdir_in(root).map_err(failed)?;
         let path = dir.path().canonicalize().map_err(failed)?;
-        let folder = Self { dir, path };
+        let folder = Self { _dir: dir, path };
         for sub in [folder.tree(), folder.input(), folder.home(), folder.root()] {
             fs::create_dir(&sub).map_err(failed)?;
         }
@@ -87,12 +88,6 @@ impl Folder {
             ("GOMEMLIMIT", format!("{}B", memory_bytes / 5 * 4)),
         ];
         pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
-    }
-
-    /// Removes the folder now and says whether that worked; dropping it does the same in silence.
-    pub fn close(self) -> Result<(), SandboxError> {
-        let what = format!("the removal of {}", self.path.display());
-        self.dir.close().map_err(|source| SandboxError::Folder { what, source })
     }
 }
 

@@ -62,3 +62,13 @@ fn unknown_words_are_kept_and_labelled_namespaces_are_found() {
     assert_eq!(found.excluded_namespaces, [Text::from("scratch")]);
     assert_eq!((&*found.deletions[0].backup, found.restores[0].backup.as_deref()), ("new", Some("new")));
 }
+
+#[test]
+fn texts_of_others_are_cut() {
+    let long = "é".repeat(5000);
+    let object =
+        json!({"apiVersion":"velero.io/v1","kind":"Backup","metadata":{"name":"b"},"status":{"failureReason":long,"validationErrors":[long]}});
+    let backup = read_backup(&object).expect("a backup");
+    assert_eq!(backup.failure.map(|f| f.chars().count()), Some(1024));
+    assert_eq!(backup.validation_errors[0].chars().count(), 1024);
+}

@@ -78,7 +78,7 @@ impl Resolver<'_> {
                     }
                 }
                 Resolved::Nothing => keys.push((word.clone(), !self.subject.complete && self.may_be_called(word))),
-                Resolved::Several => keys.push((word.clone(), self.may_be_called(word))),
+                Resolved::Several(names) => keys.push((word.clone(), names.iter().any(|n| &*n.resource == self.subject.resource))),
             }
         }
         keys.sort();

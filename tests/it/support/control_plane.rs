@@ -6,10 +6,12 @@
 use std::{
     fs,
     io::Write,
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::{Mutex, OnceLock, PoisonError},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -157,9 +159,17 @@ impl ControlPlane {
             "--audit-log-path=audit.log".into(),
         ];
         args.extend(self.options.flags.iter().cloned());
+        // One that was just killed may not have let go of its port yet.
+        eventually("the API server's port is free", READY, || TcpListener::bind(("127.0.0.1", self.port)).is_ok());
         let program = Program::start(self.dir(), "kube-apiserver", &tools::path("kube-apiserver"), &args);
         *self.server() = Some(program);
-        eventually("the API server is ready", READY, || self.try_kubectl(&["get", "--raw", "/readyz"], "").is_ok());
+        let begun = Instant::now();
+        while let Err(why) = self.try_kubectl(&["get", "--raw", "/readyz?verbose"], "") {
+            self.server().iter().chain(&self.etcd).for_each(Program::must_run);
+            let log = || self.server().as_ref().map_or_else(String::new, Program::last_words);
+            assert!(begun.elapsed() < READY, "the API server is not ready within {READY:?}: {why}\n{}", log());
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 
     fn server(&self) -> std::sync::MutexGuard<'_, Option<Program>> {
