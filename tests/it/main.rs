@@ -10,6 +10,7 @@ mod cluster_wire;
 mod deploy;
 mod git_history;
 mod git_http;
+mod git_http_faults;
 mod git_mirror;
 mod git_ssh;
 mod house;
