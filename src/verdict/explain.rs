@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Inputs, Memo,
     compared::{hide, show},
-    copies::Copy,
+    copies::{Asked, Copy},
     join::{Case, Join},
 };
 use crate::{
@@ -295,8 +295,10 @@ impl Teller<'_, '_> {
         let mut all: Vec<&Backup> = self.join.inputs.backed_up.backups.iter().collect();
         all.sort_by(|a, b| (b.start, &b.name).cmp(&(a.start, &a.name)));
         let speaker = self.case.copies.speaker().map(|b| &b.name);
-        let labels = self.join.labels_of(self.case.any());
-        let covers = |b: &Backup| self.join.backups.coverage(b, &self.case.id, &self.case.plural_group, self.case.namespaced, &labels);
+        let Case { id, plural_group, namespaced, .. } = self.case;
+        let labels = || self.join.labels_of(self.case.any());
+        let asked = Asked { id, plural_group, namespaced: *namespaced, labels: &labels, created: None };
+        let covers = |b: &Backup| self.join.backups.coverage(b, &asked);
         let holds = |b: &Backup| match &b.content {
             BackupContent::Unread(failure) => Holds::Unread { failure: failure.clone() },
             BackupContent::Read(archive) => match (archive.objects.get(&self.case.id), covers(b)) {

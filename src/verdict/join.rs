@@ -5,7 +5,7 @@ use std::{rc::Rc, sync::Arc};
 use super::{
     Inputs,
     compared::{Engine, Trio},
-    copies::{BackupSide, Copies, Labels},
+    copies::{Asked, BackupSide, Copies, Labels},
     declared::{Claim, Former, GitSide, Undeclared},
     derived::{Rule, owner_of, rule_for},
     drift_axis::{Declares, drift},
@@ -200,7 +200,8 @@ impl<'a> Join<'a> {
         let Kind { gate, namespaced, plural_group } = kind;
         let live = self.cluster.judge(&id, gate, live);
         let labels = || self.labels_of(live.last().or_else(|| claim.map(|c| &c.desired.object)));
-        let copies = self.backups.of_object(&id, plural_group, *namespaced, &labels);
+        let created = live.known().and_then(|o| o.meta.created);
+        let copies = self.backups.of_object(&Asked { id: &id, plural_group, namespaced: *namespaced, labels: &labels, created });
         let trouble = claim.and_then(|c| self.git.trouble_of(c.app()));
         let git = match (&claim, trouble) {
             (Some(_), Some(failure)) => Git::Unknown(failure.clone()),
