@@ -14,9 +14,12 @@ use serde_json::Value;
 use snapgap::{
     config,
     daemon::board::{Stage, StageBoard},
-    http::{Diff, Evidence, Fact, Limits, PollRequest, Published, ReloadRequest, Server, State, latest},
+    http::{Limits, PollRequest, Published, ReloadRequest, Server, State, latest},
     metrics::{Counters, Exposition, collector::BuildInfo},
-    report::Report,
+    report::{
+        Report,
+        evidence::{Diff, Evidence, Fact},
+    },
 };
 use tokio::{
     sync::{mpsc, watch},

@@ -6,6 +6,7 @@
 mod cluster_faults;
 mod cluster_read;
 mod cluster_watch;
+mod daemon_cluster;
 mod deploy;
 mod git_history;
 mod git_http;
