@@ -40,8 +40,11 @@ fn drift_since(join: &Join<'_>, case: &Case<'_>, source: Option<&SourceName>) ->
             let fields = case.trio.iter().flat_map(|t| &t.fields).map(|f| &f.report).filter(|f| f.class.is_some());
             // A person's edit tells when it began. What the deployer wrote was right when it did, so there Git moved on.
             let edits = fields.filter(|f| f.owner.as_ref().is_some_and(|o| !DEPLOYERS.contains(&&**o)));
-            let edited = edits.filter_map(|f| f.time).min();
-            edited.or_else(|| if case.drift == Drift::Changed { changed() } else { None }).or_else(seen)
+            let times: Vec<Option<Timestamp>> = edits.map(|f| f.time).collect();
+            let edited = times.iter().flatten().min().copied();
+            // An edit without a time (the server writes none for `scale`) began when it was seen, not when Git last moved.
+            let moved = case.drift == Drift::Changed && times.is_empty();
+            edited.or_else(|| if moved { changed() } else { None }).or_else(seen)
         }
         Drift::Missing => seen().or_else(|| if case.recovery == Recovery::Split { changed() } else { None }),
         Drift::Removed => match &case.git {
