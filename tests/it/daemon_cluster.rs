@@ -67,7 +67,7 @@ fn what_is_applied_either_way_is_in_sync_and_every_edit_shows_with_its_owner_and
                 "spec.template.spec.containers[name=cart].image",
                 "kubectl-set",
             ),
-            (&["set", "env", "deployment/cart", "MODE=off"], deployment, "changed", "spec.template.spec.containers[name=cart].env[name=MODE].value", "kubectl-set"),
+            (&["set", "env", "deployment/cart", "-c", "cart", "MODE=off"], deployment, "changed", "spec.template.spec.containers[name=cart].env[name=MODE].value", "kubectl-set"),
             (
                 &["patch", "service/cart", "--type=json", r#"-p=[{"op":"replace","path":"/spec/ports/0/port","value":81}]"#],
                 (namespace, "Service", "cart"),
@@ -111,10 +111,10 @@ fn what_is_applied_either_way_is_in_sync_and_every_edit_shows_with_its_owner_and
             daemon.wait(object, "drift", "in_sync");
             daemon.wait_metric(&drifted(drift), 0.0);
         }
-        kubectl(&["set", "env", "deployment/cart", "EXTRA=1"]);
+        kubectl(&["set", "env", "deployment/cart", "-c", "cart", "EXTRA=1"]);
         let said = daemon.wait(deployment, "drift", "added");
         assert_eq!(said["fields"][0]["owner"], "kubectl-set", "{said:#}");
-        kubectl(&["set", "env", "deployment/cart", "EXTRA-"]);
+        kubectl(&["set", "env", "deployment/cart", "-c", "cart", "EXTRA-"]);
         daemon.wait(deployment, "drift", "in_sync");
         kubectl(&["delete", "configmap/banner"]);
         daemon.wait((namespace, "ConfigMap", "banner"), "drift", "missing");

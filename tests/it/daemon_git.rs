@@ -58,10 +58,13 @@ fn a_commit_is_pending_then_applied_then_backed_up_and_a_force_push_takes_it_bac
     daemon.wait(object, "recovery", "either");
     eventually("the window is closed", SOON, || daemon.window("shop")["state"] == "closed");
 
+    let before = Timestamp::now();
     let second = commit(&repo, "Level 2", &[("shop/settings.yaml", &settings("2"))]);
     let said = daemon.wait(object, "recovery", "split");
     assert_eq!((said["drift"].as_str(), said["window"]["stage"].as_str()), (Some("changed"), Some("pending")), "{said:#}");
     assert_eq!(said["window"]["commits"][0]["sha"], second.as_str());
+    let since: Timestamp = said["drift_since"].as_str().and_then(|t| t.parse().ok()).expect("it is known since when");
+    assert!(since >= before, "Git moved on after the apply: it drifts since then, not since {since}");
     assert_eq!((said["window"]["cause"].as_str(), said["window"]["holds"]["sha"].as_str()), (Some("behind"), Some(first.as_str())), "{said:#}");
     let window = daemon.window("shop");
     assert_eq!((window["state"].as_str(), window["pending"].as_u64(), window["unsnapshotted"].as_u64()), (Some("open"), Some(1), Some(0)));

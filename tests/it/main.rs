@@ -10,6 +10,7 @@ mod daemon_cluster;
 mod daemon_faults;
 mod daemon_git;
 mod daemon_life;
+mod daemon_monitoring;
 mod daemon_noise;
 mod daemon_page;
 mod deploy;
