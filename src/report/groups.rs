@@ -260,7 +260,11 @@ pub fn headline(report: &Report) -> String {
 
 /// What stands where findings would: that there are none, or that nobody can say so, because something could not be read.
 pub fn nothing(report: &Report) -> &'static str {
-    if super::exit::could_not_say(report) { "Not everything could be read, so this says nothing of what there is to act on." } else { "Nothing to act on." }
+    if super::exit::could_not_say(report) {
+        "Not everything could be read, so this says nothing of what there is to act on."
+    } else {
+        "Nothing to act on."
+    }
 }
 
 /// The counts over all objects, as one sentence.

@@ -149,7 +149,9 @@ fn flags_alone_name_the_same_world_as_the_file() {
     let by_flags = [&["report", "-o", "json", "--all"], &world.by_flags(&flags)[..]].concat();
     let told = snapgap(world.home(), &[&by_flags[..], &["--secrets"]].concat()).json();
     let file = world.report(&[]);
-    for (axis, verdict) in [("recovery", "split"), ("recovery", "lost"), ("recovery", "backup_stale"), ("recovery", "resurrected"), ("drift", "changed")] {
+    for (axis, verdict) in
+        [("recovery", "split"), ("recovery", "lost"), ("recovery", "backup_stale"), ("recovery", "resurrected"), ("drift", "changed")]
+    {
         assert_eq!(with(&told, axis, verdict), with(&file, axis, verdict), "{verdict}");
     }
     // The name and the start of an archive may be told where no velero-backup.json lies beside it.
@@ -257,7 +259,8 @@ fn the_story_of_the_demo_opens_and_closes_the_window() {
     let reader = std::thread::spawn(move || lines.collect::<Vec<_>>());
     let holds = |state: &str| {
         let metrics = get(&address, "/metrics").unwrap_or_default();
-        let states: Vec<_> = metrics.lines().filter(|l| l.starts_with("snapgap_split_brain_state{") && l.contains(&format!("state=\"{state}\""))).collect();
+        let states: Vec<_> =
+            metrics.lines().filter(|l| l.starts_with("snapgap_split_brain_state{") && l.contains(&format!("state=\"{state}\""))).collect();
         !states.is_empty() && states.iter().all(|l| l.ends_with(" 1"))
     };
     eventually("every window is open", Duration::from_secs(30), || holds("open"));

@@ -58,7 +58,8 @@ fn what_is_applied_either_way_is_in_sync_and_every_edit_shows_with_its_owner_and
         let drifted = |drift: &str| format!("snapgap_drift_objects{{app=\"{app}\",drift=\"{drift}\"}}");
         // Each edit: what is done, to which object, what it is called, the field, its owner.
         let deployment = (namespace, "Deployment", "cart");
-        let edits: [(&[&str], (&str, &str, &str), &str, &str, &str); 6] = [
+        type Edit<'a> = (&'a [&'a str], (&'a str, &'a str, &'a str), &'a str, &'a str, &'a str);
+        let edits: [Edit<'_>; 6] = [
             (&["scale", "deployment/cart", "--replicas=5"], deployment, "changed", "spec.replicas", "kubectl (scale)"),
             (
                 &["set", "image", "deployment/cart", "cart=registry.example.com/cart:9"],

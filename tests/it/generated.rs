@@ -27,9 +27,9 @@ fn the_reference_of_the_configuration_is_up_to_date() {
 
 /// The long help of a command and of all below it.
 fn help(command: &mut clap::Command, path: &str, depth: usize, text: &mut String) {
-    let help = command.render_long_help().to_string();
-    let help: Vec<_> = help.lines().map(str::trim_end).collect();
-    let _ = write!(text, "{} `{path}`\n\n```text\n{}\n```\n\n", "#".repeat(depth), help.join("\n").trim());
+    let long = command.render_long_help().to_string();
+    let lines: Vec<_> = long.lines().map(str::trim_end).collect();
+    let _ = write!(text, "{} `{path}`\n\n```text\n{}\n```\n\n", "#".repeat(depth), lines.join("\n").trim());
     for inner in command.get_subcommands_mut().filter(|c| c.get_name() != "help") {
         let path = format!("{path} {}", inner.get_name());
         help(inner, &path, (depth + 1).min(4), text);

@@ -3,6 +3,8 @@
 // Clippy's own leave for tests ends at the functions that they share.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+mod cli;
+mod cli_bad_input;
 mod cluster_faults;
 mod cluster_read;
 mod cluster_watch;
@@ -15,6 +17,7 @@ mod daemon_monitoring;
 mod daemon_noise;
 mod daemon_page;
 mod deploy;
+mod generated;
 mod git_history;
 mod git_http;
 mod git_http_faults;

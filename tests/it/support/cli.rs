@@ -84,8 +84,10 @@ impl World {
 
     /// The newest backup: its name and its archive.
     pub fn newest(&self) -> (String, PathBuf) {
-        let mut names: Vec<_> =
-            std::fs::read_dir(self.path("backups")).expect("backups").map(|e| e.expect("an entry").file_name().into_string().expect("a name")).collect();
+        let mut names: Vec<_> = std::fs::read_dir(self.path("backups"))
+            .expect("backups")
+            .map(|e| e.expect("an entry").file_name().into_string().expect("a name"))
+            .collect();
         names.sort();
         let name = names.pop().expect("a backup");
         let archive = PathBuf::from(self.path("backups")).join(&name).join(format!("{name}.tar.gz"));
@@ -115,7 +117,10 @@ impl World {
         Flags {
             git: format!("{}@main", self.path("fleet.git")),
             dump: self.path("cluster"),
-            apps: vec!["shop=apps/shop:directory,namespace=shop,layer=apps".into(), "ingress=platform/ingress,namespace=ingress,layer=platform".into()],
+            apps: vec![
+                "shop=apps/shop:directory,namespace=shop,layer=apps".into(),
+                "ingress=platform/ingress,namespace=ingress,layer=platform".into(),
+            ],
             backup: self.newest().1.display().to_string(),
         }
     }
