@@ -163,6 +163,9 @@ fn window_text(report: &Report, w: &WindowRollup) -> String {
     if w.unknown > 0 {
         parts.push(format!("{} unknown", w.unknown));
     }
+    if let (WindowState::Unknown, WindowScope::App(app)) = (w.state, &w.of) {
+        parts.extend(report.apps.iter().find(|a| a.name == *app).and_then(|a| a.failure.as_ref()).map(|f| f.message.clone()));
+    }
     if w.state == WindowState::None {
         parts.push("no usable backup".into());
     }
@@ -244,6 +247,7 @@ pub fn headline(report: &Report) -> String {
     let cluster = report.windows.iter().find(|w| w.of == WindowScope::Cluster);
     match report.summary.window {
         WindowState::Closed => "The window is closed: every declared object is held by a usable backup, or by Git alone by design.".into(),
+        WindowState::None if report.as_of.backups.failure.is_some() => "Whether there is a usable backup cannot be said.".into(),
         WindowState::None => "There is no usable backup at all.".into(),
         WindowState::Unknown => "Whether a window is open cannot be said.".into(),
         WindowState::Open => match cluster {
@@ -251,6 +255,15 @@ pub fn headline(report: &Report) -> String {
             Some(w) => format!("A window is open: {}.", window_text(report, w)),
             None => "A window is open.".into(),
         },
+    }
+}
+
+/// What stands where findings would: that there are none, or that nobody can say so, because something could not be read.
+pub fn nothing(report: &Report) -> &'static str {
+    if super::exit::could_not_say(report) {
+        "Not everything could be read, so this says nothing of what there is to act on."
+    } else {
+        "Nothing to act on."
     }
 }
 
@@ -275,6 +288,9 @@ pub fn counts(report: &Report) -> String {
     let drift = if drift.is_empty() { "none".to_owned() } else { drift.join(", ") };
     let left_out: u64 = report.suppressed.iter().map(|s| s.fields).sum();
     let left_out = if left_out == 0 { String::new() } else { format!(" Left out by rules: {}.", counted(left_out, "field")) };
+    if report.summary.objects == 0 {
+        return format!("No objects.{left_out}");
+    }
     format!("{}: {}. Drift: {drift}.{left_out}", counted(report.summary.objects, "object"), known.join(", "))
 }
 

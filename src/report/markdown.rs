@@ -14,7 +14,7 @@ pub fn render(report: &Report, all: bool) -> String {
     let groups = groups::of(report, all);
     let mut out = format!("# snapgap\n\n**{}**\n", escape(&groups::headline(report)));
     if groups.is_empty() {
-        out.push_str("\nNothing to act on.\n");
+        out.push_str(&format!("\n{}\n", groups::nothing(report)));
     }
     for group in &groups {
         out.push_str(&format!("\n## {} ({})\n\n{}\n\n", title(group.title), count(group.count), group.meaning));

@@ -39,7 +39,8 @@ pub fn render(report: &Report, options: &Options) -> String {
     let groups = groups::of(report, options.all);
     let mut headline = groups::headline(report);
     if groups.is_empty() {
-        headline.push_str(" Nothing to act on.");
+        headline.push(' ');
+        headline.push_str(groups::nothing(report));
     }
     let headline = wrap(&headline, width, 2);
     let mut foot = vec![groups::counts(report)];

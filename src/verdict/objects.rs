@@ -25,6 +25,9 @@ fn app_of<'a>(join: &Join<'a>, case: &Case<'a>) -> Option<&'a AppName> {
     }
 }
 
+/// The field managers of `kubectl apply`, client-side and server-side: a person or a pipeline that applies files from Git.
+const APPLIERS: [&str; 2] = ["kubectl-client-side-apply", "kubectl"];
+
 /// Since when a case drifts, if it does and that is known.
 fn drift_since(join: &Join<'_>, case: &Case<'_>, source: Option<&SourceName>) -> Option<Timestamp> {
     if !case.drift.is_drift() {
@@ -41,9 +44,17 @@ fn drift_since(join: &Join<'_>, case: &Case<'_>, source: Option<&SourceName>) ->
         Drift::Changed | Drift::Added => {
             let fields = case.trio.iter().flat_map(|t| &t.fields).map(|f| &f.report).filter(|f| f.class.is_some());
             // A person's edit tells when it began. What the deployer wrote was right when it did, so there Git moved on.
-            let edits = fields.filter(|f| f.owner.as_ref().is_some_and(|o| !deploys(o)));
-            let edited = edits.filter_map(|f| f.time).min();
-            edited.or_else(|| if case.drift == Drift::Changed { changed() } else { None }).or_else(seen)
+            let edits = fields.filter(|f| f.owner.as_ref().is_some_and(|o| !deploys(o) || APPLIERS.contains(&&**o)));
+            // An apply from files was right when Git said so: what it wrote drifts from when Git moved on, if that was later.
+            let at = |f: &FieldReport| {
+                let applied = f.owner.as_ref().is_some_and(|o| APPLIERS.contains(&&**o));
+                f.time.map(|t| if applied { changed().map_or(t, |landed| t.max(landed)) } else { t })
+            };
+            let times: Vec<Option<Timestamp>> = edits.map(at).collect();
+            let edited = times.iter().flatten().min().copied();
+            // An edit without a time (the server writes none for `scale`) began when it was seen, not when Git last moved.
+            let moved = case.drift == Drift::Changed && times.is_empty();
+            edited.or_else(|| if moved { changed() } else { None }).or_else(seen)
         }
         Drift::Missing => seen().or_else(|| if case.recovery == Recovery::Split { changed() } else { None }),
         Drift::Removed => match &case.git {

@@ -3,13 +3,24 @@
 // Clippy's own leave for tests ends at the functions that they share.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+mod cli;
+mod cli_bad_input;
 mod cluster_faults;
 mod cluster_read;
 mod cluster_watch;
 mod cluster_wire;
+mod daemon_cluster;
+mod daemon_faults;
+mod daemon_git;
+mod daemon_life;
+mod daemon_monitoring;
+mod daemon_noise;
+mod daemon_page;
 mod deploy;
+mod generated;
 mod git_history;
 mod git_http;
+mod git_http_faults;
 mod git_mirror;
 mod git_ssh;
 mod house;

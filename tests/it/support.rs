@@ -1,6 +1,8 @@
 //! Starts the real programs that the tests need, on free loopback ports, and ends them again.
 
+pub mod cli;
 pub mod control_plane;
+pub mod daemon;
 pub mod gate;
 pub mod git_repo;
 pub mod git_servers;

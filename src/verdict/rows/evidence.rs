@@ -22,6 +22,15 @@ fn drift_is_dated_by_its_owner_else_by_when_it_was_seen() {
     let by_hand = moved(Some(3), Some(3)).runs(vec![replicas_by(5, "kubectl-edit", "09:12")]);
     assert_eq!(since(&by_hand), Some(at("09:12")));
     assert_eq!(since(&moved(Some(2), Some(2))), Some(at("10:00")), "what was right when applied drifts since Git moved on");
+    let applied = |clock| moved(Some(2), Some(2)).runs(vec![replicas_by(2, "kubectl-client-side-apply", clock)]);
+    assert_eq!((since(&applied("09:00")), since(&applied("11:00"))), (Some(at("10:00")), Some(at("11:00"))), "the later of Git and apply");
+    let mut scaled = super::edited(5, "kubectl", "09:12", json!({"f:spec":{"f:replicas":{}}}));
+    scaled["metadata"]["managedFields"][0]["subresource"] = "scale".into();
+    scaled["metadata"]["managedFields"][0].as_object_mut().expect("an entry").remove("time");
+    let mut scaled = moved(Some(3), Some(3)).runs(vec![scaled]);
+    assert_eq!(since(&scaled), None, "the server writes no time for scale, and the last commit has nothing to do with it");
+    scaled.onsets.advance(&scaled.judge(), at("11:40"));
+    assert_eq!(since(&scaled), Some(at("11:40")));
     let mut gone = moved(None, Some(3));
     assert_eq!(since(&gone), None, "nobody saw when it vanished");
     gone.onsets.advance(&gone.judge(), at("11:40"));

@@ -7,6 +7,7 @@ use std::{
     fs,
     io::Write,
     net::TcpListener,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::{Mutex, OnceLock, PoisonError},
@@ -241,7 +242,9 @@ impl ControlPlane {
 
     /// Runs kubectl as admin.
     pub fn try_kubectl(&self, args: &[&str], input: &str) -> Result<String, String> {
+        // The name of the program becomes the field manager.
         let mut child = Command::new(tools::path("kubectl"))
+            .arg0("kubectl")
             .args(args)
             .env("KUBECONFIG", self.admin())
             .env("HOME", self.dir())

@@ -1,0 +1,68 @@
+//! Documents that the code writes: `UPDATE=1 cargo test --test it generated` writes them, without `UPDATE` the same tests compare.
+
+use std::{fmt::Write as _, path::Path};
+
+use clap::CommandFactory as _;
+
+/// What stands before the generated part of a document; what stands above it is written by hand.
+const BEGIN: &str = "<!-- from here on written by `UPDATE=1 cargo test --test it generated`, do not edit -->";
+
+/// Compares (or writes) the generated part of a document.
+fn hold(document: &str, generated: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(document);
+    let file = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("docs/{document}: {e}"));
+    let (head, _) = file.split_once(BEGIN).unwrap_or_else(|| panic!("docs/{document} has lost the line that its generated part begins with"));
+    let wanted = format!("{head}{BEGIN}\n\n{}\n", generated.trim());
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, wanted).expect("written");
+    } else {
+        assert!(file == wanted, "docs/{document} is older than the code: run UPDATE=1 cargo test --test it generated");
+    }
+}
+
+#[test]
+fn the_reference_of_the_configuration_is_up_to_date() {
+    hold("configuration.md", &snapgap::config::docs::markdown());
+}
+
+/// The long help of a command and of all below it.
+fn help(command: &mut clap::Command, path: &str, depth: usize, text: &mut String) {
+    let long = command.render_long_help().to_string();
+    let lines: Vec<_> = long.lines().map(str::trim_end).collect();
+    let _ = write!(text, "{} `{path}`\n\n```text\n{}\n```\n\n", "#".repeat(depth), lines.join("\n").trim());
+    for inner in command.get_subcommands_mut().filter(|c| c.get_name() != "help") {
+        let path = format!("{path} {}", inner.get_name());
+        help(inner, &path, (depth + 1).min(4), text);
+    }
+}
+
+#[test]
+fn the_reference_of_the_command_line_is_up_to_date() {
+    let mut command = snapgap::cli::args::Cli::command().term_width(100);
+    command.build();
+    let mut text = String::new();
+    help(&mut command, "snapgap", 2, &mut text);
+    hold("cli.md", &text);
+}
+
+#[test]
+fn the_example_of_the_configuration_is_accepted() {
+    for document in ["docs/configuration.md", "README.md"] {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).expect("a document");
+        let example = text.split("```yaml\n").nth(1).and_then(|t| t.split("```").next()).unwrap_or_else(|| panic!("{document} has an example"));
+        let file = snapgap::config::file::File::parse(example).unwrap_or_else(|e| panic!("{document}: {e}"));
+        file.validate(&snapgap::config::file::Surroundings { cache_dir: "/var/cache/snapgap".into() }).unwrap_or_else(|e| panic!("{document}: {e}"));
+    }
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for document in ["README.md", "docs/configuration.md", "docs/cli.md", "docs/permissions.md", "docs/report.md"] {
+        let text = std::fs::read_to_string(root.join(document)).expect("a document");
+        for target in text.split("](").skip(1).filter_map(|t| t.split(')').next()).filter(|t| !t.starts_with("http") && !t.starts_with('#')) {
+            let file = root.join(document).with_file_name(target.split('#').next().unwrap_or_default());
+            assert!(file.exists(), "{document} links to {target}, which is not there");
+        }
+    }
+}
