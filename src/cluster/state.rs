@@ -246,7 +246,8 @@ impl State {
 
     /// Whether every kind that could be read before is out of reach: the server is, not the kinds. Refusals are answers and do not count.
     fn cut_off(&self) -> bool {
-        let mut reachable = self.kinds.values().filter(|e| !matches!(e.choice, Choice::Skip(_)) && !e.trouble.as_ref().is_some_and(|t| t.at_once)).peekable();
+        let mut reachable =
+            self.kinds.values().filter(|e| !matches!(e.choice, Choice::Skip(_)) && !e.trouble.as_ref().is_some_and(|t| t.at_once)).peekable();
         reachable.peek().is_some() && reachable.all(|e| e.trouble.is_some())
     }
 
@@ -274,6 +275,11 @@ impl State {
         self.kinds.get(gk).is_some_and(|e| e.listed && e.trouble.is_none())
     }
 
+    /// Whether this kind was read before.
+    pub fn was_read(&self, gk: &GroupKind) -> bool {
+        self.kinds.get(gk).is_some_and(|e| e.listed)
+    }
+
     /// Whether a view made now would look different from the last one, its age aside.
     pub fn changed(&mut self, now: Now) -> bool {
         let (grace, cut_off) = (self.grace, self.cut_off());
@@ -295,7 +301,8 @@ impl State {
         if let Some(trouble) = self.trouble.as_ref().filter(|_| !self.discovered) {
             return Some(trouble.clone());
         }
-        let mut wanted = self.kinds.values().filter(|e| !matches!(e.choice, Choice::Skip(_))).map(|e| e.listing(now.instant, self.grace, false)).peekable();
+        let mut wanted =
+            self.kinds.values().filter(|e| !matches!(e.choice, Choice::Skip(_))).map(|e| e.listing(now.instant, self.grace, false)).peekable();
         wanted.peek()?;
         let mut last = None;
         for listing in wanted {

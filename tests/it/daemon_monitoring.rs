@@ -81,7 +81,9 @@ fn prometheus_scrapes_it_alertmanager_tells_of_drift_and_every_query_of_the_dash
     for line in read("deploy/prometheus/rules.yml").lines() {
         let indent = &line[..line.len() - line.trim_start().len()];
         match line.trim_start().split_once(':') {
-            Some(("for" | "keep_firing_for", _)) => rules.push_str(&format!("{indent}{}: 0s\n", line.trim_start().split(':').next().unwrap_or_default())),
+            Some(("for" | "keep_firing_for", _)) => {
+                rules.push_str(&format!("{indent}{}: 0s\n", line.trim_start().split(':').next().unwrap_or_default()))
+            }
             _ => rules.push_str(&format!("{line}\n")),
         }
     }
@@ -108,7 +110,8 @@ fn prometheus_scrapes_it_alertmanager_tells_of_drift_and_every_query_of_the_dash
     let alerts = [format!("--web.listen-address=127.0.0.1:{alertmanager}"), "--cluster.listen-address=".into()];
     let all = [args(&["--config.file=alertmanager.yml", "--storage.path=alerts"]), alerts.to_vec()].concat();
     let _alertmanager = Program::start(folder.path(), "alertmanager", &tools::path("alertmanager"), &all);
-    let all = [args(&["--config.file=prometheus.yml", "--storage.tsdb.path=series"]), vec![format!("--web.listen-address=127.0.0.1:{prometheus}")]].concat();
+    let all = [args(&["--config.file=prometheus.yml", "--storage.tsdb.path=series"]), vec![format!("--web.listen-address=127.0.0.1:{prometheus}")]]
+        .concat();
     let _prometheus = Program::start(folder.path(), "prometheus", &tools::path("prometheus"), &all);
     let query = |expression: &str| -> Value {
         let answer = request(prometheus, "GET", &format!("/api/v1/query?query={}", encoded(expression)));

@@ -46,7 +46,9 @@ fn told(report: &Value) -> Vec<String> {
             || ["split", "lost", "backup_stale", "resurrected", "unknown"].contains(&recovery)
     };
     let objects = report["objects"].as_array().expect("objects");
-    let line = |o: &Value| format!("{} {}/{} {}: {} {}: {} {}", o["group"], o["kind"], o["name"], o["namespace"], o["drift"], o["recovery"], o["why"], o["fields"]);
+    let line = |o: &Value| {
+        format!("{} {}/{} {}: {} {}: {} {}", o["group"], o["kind"], o["name"], o["namespace"], o["drift"], o["recovery"], o["why"], o["fields"])
+    };
     objects.iter().filter(finding).map(line).collect()
 }
 
@@ -98,10 +100,10 @@ fn on_a_fresh_cluster_with_one_app_and_a_backup_of_everything_there_is_nothing_t
     assert_eq!(report["summary"]["window"], "closed");
 
     // Without the backup, what only Git and the controllers make is still recoverable: only what a person made by hand is lost.
-    let bare = Daemon::start(&Setting::new(&repo.git_dir.display().to_string(), &[("shop", "shop", "shop")]).with(&format!(
-        "cluster: {{kubeconfig: '{}', secrets: true}}",
-        config.display()
-    )));
+    let bare = Daemon::start(
+        &Setting::new(&repo.git_dir.display().to_string(), &[("shop", "shop", "shop")])
+            .with(&format!("cluster: {{kubeconfig: '{}', secrets: true}}", config.display())),
+    );
     let mut lost: BTreeMap<String, String> = BTreeMap::new();
     for object in bare.report()["objects"].as_array().expect("objects").iter().filter(|o| o["recovery"] == "lost") {
         lost.insert(format!("{} {}/{}", object["namespace"], object["kind"], object["name"]), object["why"].to_string());
