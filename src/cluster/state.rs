@@ -275,6 +275,11 @@ impl State {
         self.kinds.get(gk).is_some_and(|e| e.listed && e.trouble.is_none())
     }
 
+    /// Whether this kind was read before.
+    pub fn was_read(&self, gk: &GroupKind) -> bool {
+        self.kinds.get(gk).is_some_and(|e| e.listed)
+    }
+
     /// Whether a view made now would look different from the last one, its age aside.
     pub fn changed(&mut self, now: Now) -> bool {
         let (grace, cut_off) = (self.grace, self.cut_off());

@@ -20,7 +20,7 @@ use crate::{
     object::{GroupKind, Object, ObjectId},
     report::model::{Drift, Presence, Recovery, Side, UnknownSide},
     velero::Names,
-    witness::Failure,
+    witness::{Failure, KindState, Listing},
 };
 
 /// Longest chain of owners that is followed. Real ones have three or four links.
@@ -321,8 +321,14 @@ impl<'a> Join<'a> {
         }
     }
 
+    /// Whether only backups speak of an object of a kind that nobody reads because it forgets by itself (an Event): there is nothing to say.
+    fn is_fleeting(&self, case: &Case<'_>) -> bool {
+        let skipped = |k: &KindState| matches!(&k.listing, Listing::Skipped(why) if &*why.reason == "ephemeral");
+        matches!(case.git, Git::Never) && self.inputs.live.kinds.get(&case.id.gk).is_some_and(skipped)
+    }
+
     fn keep_known(&mut self) {
-        let gone: Vec<bool> = self.cases.iter().map(|c| c.possible.nothing()).collect();
+        let gone: Vec<bool> = self.cases.iter().map(|c| c.possible.nothing() || self.is_fleeting(c)).collect();
         if !gone.contains(&true) {
             return;
         }

@@ -76,7 +76,7 @@ fn what_is_applied_either_way_is_in_sync_and_every_edit_shows_with_its_owner_and
                 "kubectl-set",
             ),
             (
-                &["patch", "service/cart", "--type=json", r#"-p=[{"op":"replace","path":"/spec/ports/0/port","value":81}]"#],
+                &["patch", "service/cart", "--type=json", r#"-p=[{"op":"replace","path":"/spec/ports/0/targetPort","value":81}]"#],
                 (namespace, "Service", "cart"),
                 "changed",
                 "spec.ports",
@@ -110,10 +110,6 @@ fn what_is_applied_either_way_is_in_sync_and_every_edit_shows_with_its_owner_and
                 kubectl(&["label", "role/cart", "touched-"]);
             } else {
                 apply(namespace);
-                if object.1 == "Service" {
-                    // A client-side apply merges ports by number, so it leaves the foreign one where it is.
-                    kubectl(&["replace", "--force", "-f", &format!("{shop}/rest.yaml")]);
-                }
             }
             daemon.wait(object, "drift", "in_sync");
             daemon.wait_metric(&drifted(drift), 0.0);
