@@ -4,7 +4,7 @@ use super::{
     model::{Basis, Drift, FieldReport, ObjectReport, Recovery, Report, Side, Stage, Start, WindowRollup, WindowScope, WindowState},
     text::{counted, since, span, until},
 };
-use crate::drift::LeafClass;
+use crate::{drift::LeafClass, witness::BackupState};
 
 /// One cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -297,6 +297,13 @@ pub fn counts(report: &Report) -> String {
 /// What is blind and how to heal it, one line each.
 pub fn blind(report: &Report, all: bool) -> Vec<String> {
     report.blind_spots.iter().filter(|b| b.matters || all).map(|b| format!("{} ({}): {}", b.what, b.reason, b.message)).collect()
+}
+
+/// Backups whose archive is damaged, so that an older one speaks in their place: one line each, newest first; a few, unless everything is
+/// asked for.
+pub fn damaged(report: &Report, all: bool) -> Vec<String> {
+    let found = report.backups.iter().filter(|b| b.state == BackupState::Invalid && b.unread.is_some());
+    found.take(if all { usize::MAX } else { 3 }).map(|b| format!("{}: {}", b.name, b.why)).collect()
 }
 
 /// How old each witness is, as one sentence, failures included.

@@ -38,6 +38,9 @@ pub fn render(report: &Report, all: bool) -> String {
     for line in groups::blind(report, all) {
         out.push_str(&format!("\n- Blind: {}", escape(&line)));
     }
+    for backup in groups::damaged(report, all) {
+        out.push_str(&format!("\n- Backup {}", escape(&backup)));
+    }
     for note in &report.notes {
         out.push_str(&format!("\n- Note: {}", escape(&note.message)));
     }
