@@ -11,6 +11,7 @@ mod declared;
 mod derived;
 mod drift_axis;
 pub mod explain;
+mod fast;
 mod join;
 pub mod memo;
 mod notes;
@@ -69,7 +70,8 @@ pub struct Inputs<'a> {
 /// ones included.
 pub fn judge(inputs: &Inputs<'_>, memo: &mut Memo) -> Report {
     let join = join::Join::of(inputs, memo);
-    let objects: Vec<_> = join.cases.iter().map(|case| objects::object(&join, case)).collect();
+    let mut known = objects::Layers::default();
+    let objects: Vec<_> = join.cases.iter().map(|case| objects::object(&join, case, &mut known)).collect();
     let layers = rollup::app_layers(&join, &objects);
     let windows = rollup::rollups(&join, &objects, &layers);
     let state = windows.iter().find(|w| w.of == WindowScope::Cluster).map_or(WindowState::Unknown, |w| w.state);

@@ -55,7 +55,7 @@ async fn watch(args: DemoArgs, witness: WitnessArgs, mut world: World) -> Outcom
         config: configuration,
         load: Box::new(move || config::load_for_serve(&serve).map_err(|e| e.to_string())),
         redactor: gather::redactor()?,
-        launcher: gather::launcher()?,
+        launcher: gather::launcher(),
         stop: stop.clone(),
         ready: Some(ready_out),
     };

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use jiff::Timestamp;
 
 use super::{Bad, args::Global, progress::Progress};
@@ -38,9 +37,9 @@ pub fn redactor() -> Result<Redactor, Bad> {
     Ok(Redactor::new(key))
 }
 
-/// This program's own path, for confined renders.
-pub fn launcher() -> Result<std::path::PathBuf, Bad> {
-    std::env::current_exe().context("cannot find this program's own path").map_err(Bad::Unknown)
+/// This program's own path, for confined renders: the running image, even if the file was replaced since.
+pub fn launcher() -> std::path::PathBuf {
+    "/proc/self/exe".into()
 }
 
 /// Reads everything once and judges it.
@@ -55,7 +54,7 @@ pub async fn gather(config: Config, now: Option<Timestamp>, global: &Global) -> 
     })
     .await;
     progress.now("reading Git and rendering");
-    let env = RenderEnv::new(&config, redactor.clone(), launcher()?);
+    let env = RenderEnv::new(&config, redactor.clone(), launcher());
     let declared = git::read_all(&config, &env, &cluster::facts(&live), now).await;
     progress.now("reading backups");
     let (backed_up, _) = BackupStage::new(config.clone(), redactor).run(&live, now).await;

@@ -9,7 +9,7 @@ use super::args::{Color, Global, LogFormat};
 pub fn start(global: &Global) -> anyhow::Result<()> {
     let level = &global.log_level;
     // A bare level speaks of this program; libraries stay at warnings unless they are named.
-    let filter = if level.contains(['=', ',']) { level.clone() } else { format!("warn,snapgap={level}") };
+    let filter = if level.contains(['=', ',']) { level.clone() } else { format!("warn,kube_client=off,snapgap={level}") };
     let filter = EnvFilter::builder().parse(&filter).with_context(|| format!("--log-level {level}: write a level such as info, or a filter"))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match global.log_format {

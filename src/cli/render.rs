@@ -27,7 +27,7 @@ pub async fn run(args: RenderArgs) -> Outcome {
         return Err(Bad::Usage(anyhow::anyhow!("app {}: no source {}", app.name, app.source)));
     };
     let redactor = gather::redactor()?;
-    let env = RenderEnv::new(&config, redactor.clone(), gather::launcher()?);
+    let env = RenderEnv::new(&config, redactor.clone(), gather::launcher());
     // A chart may look at the cluster's version; if there is no cluster at hand it is rendered for the tool's default.
     let facts = match config.cluster.dump.is_some() || config.cluster.context.is_some() || config.cluster.kubeconfig.is_some() {
         true => cluster::facts(&cluster::read_once(&config, &redactor, Timestamp::now(), &|_| {}).await),

@@ -13,7 +13,7 @@ pub async fn run(args: ServeArgs) -> Outcome {
         config,
         load: Box::new(load),
         redactor: gather::redactor()?,
-        launcher: gather::launcher()?,
+        launcher: gather::launcher(),
         stop: CancellationToken::new(),
         ready: None,
     };

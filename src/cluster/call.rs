@@ -1,4 +1,4 @@
-//! Why a call to the API server failed, and what of it may be told. pure
+//! Why a call to the API server failed, and what of it may be told. I/O: none; knows kube's errors.
 
 use std::time::Duration;
 

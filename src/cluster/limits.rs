@@ -1,4 +1,4 @@
-//! Bounds and periods of the cluster side. pure
+//! Bounds and periods of the cluster side. I/O: random numbers that spread retries.
 
 use std::time::Duration;
 

@@ -65,12 +65,13 @@ impl Entry {
         Self { served, choice, listed: false, trouble: None, seen: None, objects: KindObjects::default(), whole: HashMap::new(), shown: None }
     }
 
-    fn listing(&self, now: Instant, grace: Duration) -> Listing {
+    /// `cut_off`: the server as a whole is out of reach. Then what is held stays in use with its age, and the whole view is doubtful, not one kind.
+    fn listing(&self, now: Instant, grace: Duration, cut_off: bool) -> Listing {
         match (&self.choice, &self.trouble) {
             (Choice::Skip(why), _) => Listing::Skipped(why.clone()),
             (_, None) if self.listed => Listing::Complete,
             (_, None) => Listing::Failed(Failure::new("not_read_yet", format!("{} were not read yet", self.served.plural))),
-            (_, Some(t)) if self.listed && !t.at_once && now.duration_since(t.since) < grace => Listing::Complete,
+            (_, Some(t)) if self.listed && !t.at_once && (cut_off || now.duration_since(t.since) < grace) => Listing::Complete,
             (_, Some(t)) => Listing::Failed(t.failure.clone()),
         }
     }
@@ -219,6 +220,7 @@ impl State {
 
     /// A kind can be read again.
     pub fn healed(&mut self, gk: &GroupKind, now: Now) {
+        self.returned(now);
         if let Some(entry) = self.kinds.get_mut(gk) {
             entry.trouble = None;
             entry.seen = Some(now.time);
@@ -242,6 +244,22 @@ impl State {
         }
     }
 
+    /// Whether every kind that could be read before is out of reach: the server is, not the kinds. Refusals are answers and do not count.
+    fn cut_off(&self) -> bool {
+        let mut reachable =
+            self.kinds.values().filter(|e| !matches!(e.choice, Choice::Skip(_)) && !e.trouble.as_ref().is_some_and(|t| t.at_once)).peekable();
+        reachable.peek().is_some() && reachable.all(|e| e.trouble.is_some())
+    }
+
+    /// The server answers again: the kinds that have not come back yet get the grace period anew, so that nothing is unknown on the way.
+    fn returned(&mut self, now: Now) {
+        if self.cut_off() {
+            for trouble in self.kinds.values_mut().filter_map(|e| e.trouble.as_mut()) {
+                trouble.since = now.instant;
+            }
+        }
+    }
+
     /// Whether the first outcome of some kind is still awaited.
     pub fn pending(&self) -> bool {
         self.kinds.values().any(Entry::pending) || (!self.discovered && self.trouble.is_none())
@@ -257,16 +275,22 @@ impl State {
         self.kinds.get(gk).is_some_and(|e| e.listed && e.trouble.is_none())
     }
 
+    /// Whether this kind was read before.
+    pub fn was_read(&self, gk: &GroupKind) -> bool {
+        self.kinds.get(gk).is_some_and(|e| e.listed)
+    }
+
     /// Whether a view made now would look different from the last one, its age aside.
     pub fn changed(&mut self, now: Now) -> bool {
-        let grace = self.grace;
-        self.changed = self.changed || self.kinds.values().any(|e| e.shown.as_ref() != Some(&e.listing(now.instant, grace)));
+        let (grace, cut_off) = (self.grace, self.cut_off());
+        self.changed = self.changed || self.kinds.values().any(|e| e.shown.as_ref() != Some(&e.listing(now.instant, grace, cut_off)));
         self.changed || self.failure(now) != self.shown_failure
     }
 
     /// When what is held was last known to be true.
     pub fn as_of(&mut self, now: Now) -> Option<Timestamp> {
-        let good = |e: &&Entry| e.listing(now.instant, self.grace) == Listing::Complete && (!self.followed || e.served.watch);
+        let cut_off = self.cut_off();
+        let good = |e: &&Entry| e.listing(now.instant, self.grace, cut_off) == Listing::Complete && (!self.followed || e.served.watch);
         let time = |e: &Entry| if self.followed && e.trouble.is_none() { Some(now.time) } else { e.seen };
         let oldest = self.kinds.values().filter(good).filter_map(time).min();
         self.last_true = oldest.or(self.last_true);
@@ -277,7 +301,8 @@ impl State {
         if let Some(trouble) = self.trouble.as_ref().filter(|_| !self.discovered) {
             return Some(trouble.clone());
         }
-        let mut wanted = self.kinds.values().filter(|e| !matches!(e.choice, Choice::Skip(_))).map(|e| e.listing(now.instant, self.grace)).peekable();
+        let mut wanted =
+            self.kinds.values().filter(|e| !matches!(e.choice, Choice::Skip(_))).map(|e| e.listing(now.instant, self.grace, false)).peekable();
         wanted.peek()?;
         let mut last = None;
         for listing in wanted {
@@ -294,8 +319,9 @@ impl State {
     pub fn view(&mut self, now: Now) -> Live {
         let mut live =
             Live { server_version: self.version.clone(), broken_groups: self.broken.clone(), discovered: self.discovered, ..Live::default() };
+        let cut_off = self.cut_off();
         for (gk, entry) in &mut self.kinds {
-            let listing = entry.listing(now.instant, self.grace);
+            let listing = entry.listing(now.instant, self.grace, cut_off);
             entry.shown = Some(listing.clone());
             live.objects.set_kind(gk.clone(), entry.objects.clone());
             live.controllers.extend(entry.whole.iter().map(|(id, v)| (id.clone(), v.clone())));

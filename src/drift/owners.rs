@@ -47,6 +47,11 @@ const DEPLOYERS: [&str; 19] = [
     "pulumi-kubernetes",
 ];
 
+/// Whether a field manager of this name is a known deployer. `kubectl` counts: who applies with it deploys, be it a pipeline or a person.
+pub fn deploys(manager: &str) -> bool {
+    manager == "kubectl" || DEPLOYERS.contains(&manager)
+}
+
 /// Tools in people's hands, as exact names or as prefixes before `-`. kluctl counts these as overwritable (pkg/diff/managed_fields.go).
 const PERSONS: [&str; 16] = [
     "kubectl",

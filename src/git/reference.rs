@@ -1,4 +1,4 @@
-//! Which commit a reference means, decided from the names that a repository offers. pure
+//! Which commit a reference means, decided from the names that a repository offers. I/O: none, but it asks gix what a valid name is.
 //!
 //! Order: a full name (`refs/...`) means itself; 40 hexadecimal digits mean a commit; any other word means the branch or the tag of that
 //! name. If both exist and mean different commits, it is an error that says so: guessing would let a new tag silently move a source.

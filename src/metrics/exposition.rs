@@ -1,4 +1,4 @@
-//! What a scrape is answered with: every family in the text format. pure, but for the process collector, which reads `/proc/self`.
+//! What a scrape is answered with: every family in the text format. I/O: the process collector reads `/proc/self`.
 
 use std::sync::Arc;
 

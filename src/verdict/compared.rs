@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::memo::{Memo, TrioKey, quick_hash};
+use super::memo::{Memo, TrioKey};
 use crate::{
     config::IgnoreRule,
     drift::{Comparison, Leaf, LeafClass, Observed, Policy, Schema, Silence, compare},
@@ -17,10 +17,6 @@ use crate::{
     report::model::FieldReport,
     witness::Failure,
 };
-
-/// Field managers of the deployers that snapgap knows: Argo CD, Flux, Helm.
-pub(super) const DEPLOYERS: &[&str] =
-    &["argocd-controller", "argocd-application-controller", "kustomize-controller", "helm-controller", "helm", "Helm"];
 
 /// Longest value that a field of the report quotes, in bytes; `explain` has the whole.
 const LONGEST_VALUE: usize = 2_000;
@@ -127,20 +123,14 @@ impl Engine<'_> {
 
     /// Compares one pair.
     pub(super) fn compare(&self, wanted: Wanted<'_>, desired: &Value, observed: &Value, managers: Option<&str>, live: bool) -> Comparison {
-        let policy = Policy {
-            schema: self.schema,
-            ignore: &self.ignore,
-            deployers: DEPLOYERS,
-            look_for_additions: live,
-            id: wanted.id,
-            gvk: &wanted.object.gvk(),
-        };
+        let policy =
+            Policy { schema: self.schema, ignore: &self.ignore, deployers: &[], look_for_additions: live, id: wanted.id, gvk: &wanted.object.gvk() };
         compare(desired, Observed { value: observed, managers }, &policy)
     }
 
     /// Git against cluster and Git against backup.
     pub(super) fn trio(&self, wanted: Wanted<'_>, live: Option<&Object>, backup: Option<&Object>) -> Arc<Trio> {
-        let print = |o: &Object| (o.content.print(), quick_hash(o.meta.managers.as_deref()));
+        let print = |o: &Object| (o.content.print(), self.memo.managers(o.meta.managers.as_ref()));
         let key = TrioKey {
             desired: wanted.object.content.print(),
             drops_namespace: wanted.drops_namespace,
@@ -152,21 +142,22 @@ impl Engine<'_> {
 
     fn compare_both(&self, wanted: Wanted<'_>, live: Option<&Object>, backup: Option<&Object>) -> Trio {
         let values = Values { wanted, live, backup, parsed: Default::default() };
-        let pair = |object: &Object, value: &dyn Fn() -> Value, is_live: bool| -> Comparison {
+        let pair = |object: &Object, is_live: bool| -> Comparison {
             // Equal contents need no parsing: a comparison of a thing with itself is empty.
             if !wanted.drops_namespace && object.content.print() == wanted.object.content.print() {
                 return Comparison::default();
             }
-            self.compare(wanted, values.desired(), &value(), object.meta.managers.as_deref(), is_live)
+            let value = if is_live { values.live() } else { values.backup() };
+            self.compare(wanted, values.desired(), value, object.meta.managers.as_deref(), is_live)
         };
-        let to_live = live.map(|o| pair(o, &|| values.live().clone(), true));
+        let to_live = live.map(|o| pair(o, true));
         let to_backup = backup.map(|o| match (&to_live, live) {
             // The same bytes on both other sides: what Git sets differs in the same places.
             (Some(known), Some(l)) if l.content.print() == o.content.print() => {
                 let leaves = known.leaves.iter().filter(|l| l.class != LeafClass::Added).cloned().collect();
                 Comparison { leaves, silenced: Vec::new(), unjudged: known.unjudged.clone() }
             }
-            _ => pair(o, &|| values.backup().clone(), false),
+            _ => pair(o, false),
         });
         let last_write = |c: &Comparison| {
             let writes = c.leaves.iter().filter_map(|l| Some((l.time, l.owner.clone()?)));
@@ -187,7 +178,7 @@ impl Engine<'_> {
             desired: past.object.content.print(),
             drops_namespace: past.drops_namespace,
             live: None,
-            backup: Some((copy.content.print(), quick_hash(copy.meta.managers.as_deref()))),
+            backup: Some((copy.content.print(), self.memo.managers(copy.meta.managers.as_ref()))),
         };
         self.memo.past(key, || {
             let c = self.compare(past, &past.value(), &copy.content.value(), copy.meta.managers.as_deref(), false);

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::{
     recovery::{Candidate, Held, Options},
     sides::staleness,
+    words,
 };
 use crate::{
     object::{Object, ObjectId, Text},
@@ -85,26 +86,28 @@ impl<'a> Copies<'a> {
     }
 
     /// The answers as the recovery table takes them. `same_as_git` and `same_as_live` are the comparisons, where they were made.
-    pub(super) fn candidates(&self, same_as_git: Option<bool>, same_as_live: Option<bool>) -> Vec<Candidate> {
-        let known = |same: Option<bool>| match same {
+    pub(super) fn candidates(&self, same_as_git: Option<bool>, same_as_live: Option<bool>) -> impl Iterator<Item = Candidate> + Clone {
+        let known = move |same: Option<bool>| match same {
             Some(true) => Options::one(Held::Same),
             Some(false) => Options::one(Held::Differs),
             None => Options::PRESENT,
         };
         let only = self.answers.len() == 1;
-        let of = |c: &Copy<'_>| match c {
+        let of = move |c: &Copy<'_>| match c {
             Copy::Held(..) if only => Candidate { against_git: known(same_as_git), against_live: known(same_as_live) },
             Copy::Held(..) => Candidate::plain(Options::PRESENT),
             Copy::Missing(_) | Copy::Wanted(_) => Candidate::plain(Options::one(Held::Absent)),
             Copy::Outside => Candidate::plain(Options::one(Held::Outside)),
             Copy::Unread(..) => Candidate::plain(Options::ANY),
         };
-        self.answers.iter().map(of).collect()
+        self.answers.iter().map(of)
     }
 }
 
 struct Usable<'a> {
     backup: &'a Backup,
+    /// Name and start, as sentences say them.
+    label: String,
     content: Result<&'a Archive, Rc<Failure>>,
     scope: usize,
     /// Entries of the archive that could not be read, as `plural.group|namespace|name`.
@@ -123,13 +126,24 @@ pub(super) struct BackupSide<'a> {
     names: Names,
 }
 
+/// An object as backups are asked about it.
+pub(super) struct Asked<'s> {
+    pub id: &'s ObjectId,
+    pub plural_group: &'s str,
+    /// The scope of its kind, if anybody knows.
+    pub namespaced: Option<bool>,
+    pub labels: &'s dyn Fn() -> Labels,
+    /// When the live object was made.
+    pub created: Option<Timestamp>,
+}
+
+/// Reasons of filters that depend on other objects or on labels: what such a backup takes, its archive tells.
+const ARCHIVE_TELLS: [&str; 3] = ["related_only", "excluded_namespace", "label_selector"];
+
 /// Decides each distinct scope once for one object.
 struct Decider<'s, 'a> {
     side: &'s BackupSide<'a>,
-    id: &'s ObjectId,
-    plural_group: &'s str,
-    namespaced: Option<bool>,
-    labels: &'s dyn Fn() -> Labels,
+    asked: &'s Asked<'s>,
     decided: RefCell<Vec<Option<Coverage>>>,
 }
 
@@ -138,8 +152,7 @@ impl Decider<'_, '_> {
         if let Some(known) = &self.decided.borrow()[scope] {
             return known.clone();
         }
-        let labels = (self.labels)();
-        let answer = self.side.ask(self.side.scopes[scope], self.id, self.plural_group, self.namespaced, &labels);
+        let answer = self.side.ask(self.side.scopes[scope], self.asked);
         self.decided.borrow_mut()[scope] = Some(answer.clone());
         answer
     }
@@ -162,8 +175,10 @@ impl<'a> BackupSide<'a> {
         let mut sorted: Vec<&Backup> = backed_up.backups.iter().filter(|b| b.state.usable()).collect();
         // Newest start first; a backup that does not say when it began cannot be newer than one that does.
         sorted.sort_by(|a, b| (b.start, &b.name).cmp(&(a.start, &a.name)));
+        let label = |b: &Backup| format!("{}{}", b.name, b.start.map(|s| format!(" ({})", words::clock(s, now))).unwrap_or_default());
         let usable = sorted.into_iter().map(|backup| Usable {
             backup,
+            label: label(backup),
             content: match &backup.content {
                 BackupContent::Read(archive) => Ok(&**archive),
                 BackupContent::Unread(f) => Err(Rc::new(f.clone())),
@@ -188,6 +203,11 @@ impl<'a> BackupSide<'a> {
         Self { usable, scopes, design, schedules, readable: trouble.is_none(), trouble: trouble.map(Rc::new), names }
     }
 
+    /// Name and start of a usable backup, as sentences say them.
+    pub(super) fn label<'s>(&'s self, backup: &'s Backup) -> &'s str {
+        self.usable.iter().find(|u| std::ptr::eq(u.backup, backup)).map_or(&*backup.name, |u| &u.label)
+    }
+
     /// Whether it is known that no usable backup exists at all.
     pub(super) fn none(&self) -> bool {
         self.readable && self.usable.is_empty()
@@ -205,13 +225,14 @@ impl<'a> BackupSide<'a> {
         self.usable.iter().any(|u| u.content.as_ref().is_ok_and(|a| a.objects.contains_key(id)))
     }
 
-    /// What the backups say of an object. `namespaced` is the scope of its kind, if anybody knows.
-    pub(super) fn of_object(&self, id: &ObjectId, plural_group: &str, namespaced: Option<bool>, labels: &dyn Fn() -> Labels) -> Copies<'a> {
+    /// What the backups say of an object.
+    pub(super) fn of_object(&self, asked: &Asked<'_>) -> Copies<'a> {
+        let Asked { id, plural_group, created, .. } = asked;
         if let Some(failure) = &self.trouble {
             return Copies { answers: vec![Copy::Unread(None, failure.clone())], undecided: None };
         }
         let decided = RefCell::new(vec![None; self.scopes.len()]);
-        let decider = Decider { side: self, id, plural_group, namespaced, labels, decided };
+        let decider = Decider { side: self, asked, decided };
         let mut out = Copies { answers: Vec::with_capacity(1), undecided: None };
         for usable in &self.usable {
             if let Ok(object) = usable.content.as_ref().map(|a| a.objects.get(id)).map_err(|_| ())
@@ -234,6 +255,8 @@ impl<'a> BackupSide<'a> {
                     return out;
                 }
                 Coverage::Out(_) => {}
+                // It was there when the backup began, and the backup took everything that it was to take, and did not take it.
+                Coverage::Unknown(why) if ARCHIVE_TELLS.contains(&why.reason) && passed_over(usable, *created) => {}
                 Coverage::Unknown(why) => {
                     out.answers.push(unless(Copy::Missing(usable.backup)));
                     out.undecided.get_or_insert_with(|| {
@@ -262,19 +285,21 @@ impl<'a> BackupSide<'a> {
     }
 
     /// When the next scheduled backup that covers an object is due.
-    pub(super) fn next_due(&self, id: &ObjectId, plural_group: &str, namespaced: Option<bool>, labels: &dyn Fn() -> Labels) -> Option<Timestamp> {
+    pub(super) fn next_due(&self, asked: &Asked<'_>) -> Option<Timestamp> {
         let decided = RefCell::new(vec![None; self.scopes.len()]);
-        let decider = Decider { side: self, id, plural_group, namespaced, labels, decided };
+        let decider = Decider { side: self, asked, decided };
         let running = self.schedules.iter().filter(|(_, s)| !s.paused && s.problem.is_none());
         running.filter(|(scope, _)| decider.covers(*scope) == Coverage::In).filter_map(|(_, s)| s.next_due).min()
     }
 
     /// Every backup's answer for one object, newest start first, unusable ones included; for `explain`.
-    pub(super) fn coverage(&self, backup: &Backup, id: &ObjectId, plural_group: &str, namespaced: Option<bool>, labels: &Labels) -> Coverage {
-        self.ask(&backup.scope, id, plural_group, namespaced, labels)
+    pub(super) fn coverage(&self, backup: &Backup, asked: &Asked<'_>) -> Coverage {
+        self.ask(&backup.scope, asked)
     }
 
-    fn ask(&self, scope: &Scope, id: &ObjectId, plural_group: &str, namespaced: Option<bool>, labels: &Labels) -> Coverage {
+    fn ask(&self, scope: &Scope, asked: &Asked<'_>) -> Coverage {
+        let Asked { id, plural_group, namespaced, .. } = *asked;
+        let labels = (asked.labels)();
         let complete = self.names.of_kind(&id.gk).is_some_and(|n| n.complete);
         // Whether it is being deleted now says nothing about what a backup was asked to hold.
         let subject = |namespaced| Subject { id, resource: plural_group, namespaced, complete, labels: labels.as_deref(), terminating: false };
@@ -287,6 +312,12 @@ impl<'a> BackupSide<'a> {
             },
         }
     }
+}
+
+/// Whether a backup without errors was read completely, began when the object existed, and does not hold it.
+fn passed_over(usable: &Usable<'_>, created: Option<Timestamp>) -> bool {
+    let existed = created.zip(usable.backup.start).is_some_and(|(created, start)| created < start);
+    existed && usable.backup.state == BackupState::Restorable && usable.content.is_ok() && usable.damaged.is_empty()
 }
 
 fn key(plural_group: &str, id: &ObjectId) -> String {
@@ -316,9 +347,11 @@ mod tests {
     use crate::verdict::world::{Snapshot, World, scope_of, scope_unknown};
 
     fn says(world: &World, name: &str) -> String {
-        let side = BackupSide::of(&world.backed_up, world.now, Duration::from_secs(900));
+        let side = BackupSide::of(&world.backed_up, Names::of(&world.live.kinds), world.now, Duration::from_secs(900));
         let id = ObjectId::new("apps", "Deployment", Some("shop"), name);
-        let copies = side.of_object(&id, "deployments.apps", Some(true), &Labels::default);
+        let labels = || Some(Arc::default());
+        let created = world.live.objects.get(&id).and_then(|o| o.meta.created);
+        let copies = side.of_object(&Asked { id: &id, plural_group: "deployments.apps", namespaced: Some(true), labels: &labels, created });
         let of = |c: &Copy<'_>| match c {
             Copy::Held(b, _) => format!("held by {}", b.name),
             Copy::Missing(b) => format!("missing from {}", b.name),
@@ -338,6 +371,11 @@ mod tests {
         let old = || Snapshot::new("old", "01:00").holding(cart());
         let new = || Snapshot::new("new", "02:00");
         let elsewhere = || new().scope(scope_of(&["elsewhere"], &[]));
+        let made = |clock: &str| {
+            let mut v = World::deployment("cart", 2);
+            v["metadata"]["creationTimestamp"] = format!("2026-03-02T{clock}:00Z").into();
+            World::new().runs(vec![v])
+        };
         let rows = [
             (World::new().backup(old()).backup(new().holding(cart())), "held by new"),
             (World::new().backup(old()).backup(new()), "missing from new"),
@@ -348,6 +386,9 @@ mod tests {
             (World::new().backup(old()).backup(new().scope(scope_unknown())), "missing from new or held by old"),
             (World::new().backup(new().scope(scope_unknown())), "missing from new or outside"),
             (World::new().backup(new().scope(scope_unknown()).holding(cart())), "held by new"),
+            (made("00:30").backup(new().scope(scope_unknown())), "outside"),
+            (made("02:30").backup(new().scope(scope_unknown())), "missing from new or outside"),
+            (made("00:30").backup(new().scope(scope_unknown()).state(BackupState::Degraded)), "missing from new or outside"),
             (World::new().backup(elsewhere()), "outside"),
             (World::new(), "outside"),
             (World::new().backup(elsewhere()).schedule("nightly", None), "wanted by schedule nightly"),

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::{
     compared::Wanted,
+    fast::FastMap,
     memo::Memo,
     scope::{Kinds, Placed},
     sides::staleness,
@@ -85,14 +86,14 @@ struct Blind<'a> {
 
 /// Answers for Git.
 pub(super) struct GitSide<'a> {
-    claims: HashMap<ObjectId, Claim<'a>>,
-    former: HashMap<ObjectId, Former<'a>>,
+    claims: FastMap<ObjectId, Claim<'a>>,
+    former: FastMap<ObjectId, Former<'a>>,
     /// Apps that cannot be judged now, and why.
     troubles: BTreeMap<&'a AppName, Rc<Failure>>,
     /// Apps that were never rendered.
     blind: Vec<Blind<'a>>,
     /// What an app that cannot be judged declared at one time or another.
-    mentioned: HashMap<ObjectId, &'a AppName>,
+    mentioned: FastMap<ObjectId, &'a AppName>,
     marks: HashMap<DeployerMark, &'a AppName>,
     apps: BTreeMap<&'a AppName, &'a App>,
     /// Objects that several apps declare, and objects that one app declares twice once namespaces are filled in.
@@ -122,7 +123,7 @@ fn trouble(declared: &Declared, app: &App, state: Option<&AppState>, now: Timest
 }
 
 impl<'a> GitSide<'a> {
-    /// `seen` says whether cluster or backups know an identity; `live_mark` gives the mark on a live object.
+    /// `seen` says whether cluster or backups know an identity.
     pub(super) fn of(
         declared: &'a Declared,
         config: &'a Config,
@@ -130,14 +131,13 @@ impl<'a> GitSide<'a> {
         kinds: &Kinds<'a>,
         memo: &Memo,
         seen: &dyn Fn(&ObjectId) -> bool,
-        live_mark: &dyn Fn(&ObjectId) -> Option<&'a DeployerMark>,
     ) -> Self {
         let mut out = Self {
-            claims: HashMap::new(),
-            former: HashMap::new(),
+            claims: FastMap::default(),
+            former: FastMap::default(),
             troubles: BTreeMap::new(),
             blind: Vec::new(),
-            mentioned: HashMap::new(),
+            mentioned: FastMap::default(),
             marks: HashMap::new(),
             apps: config.apps.iter().chain(declared.apps.iter().map(|(n, s)| (n, &s.app))).collect(),
             shared: BTreeMap::new(),
@@ -164,12 +164,16 @@ impl<'a> GitSide<'a> {
         for state in declared.apps.values() {
             out.remember(state, |raw| kinds.place(raw, state.app.namespace.as_ref(), memo, seen));
         }
-        let mut learned: Vec<(DeployerMark, &AppName)> =
-            out.claims.iter().filter_map(|(id, claim)| Some((live_mark(id)?.clone(), claim.app()))).collect();
-        // Marks are learned from what carries them; of several apps the first by name has it, whatever the order of the input.
-        learned.sort_by(|a, b| b.1.cmp(a.1));
-        out.marks.extend(learned);
         out
+    }
+
+    /// Learns which app a mark means from a live object that carries it and that the app declares. Of several apps the first by name
+    /// has it, whatever the order of the input.
+    pub(super) fn learn(&mut self, mark: &DeployerMark, app: &'a AppName) {
+        match self.marks.get_mut(mark) {
+            Some(known) => *known = app.min(*known),
+            None => drop(self.marks.insert(mark.clone(), app)),
+        }
     }
 
     fn claim(&mut self, id: ObjectId, claim: Claim<'a>) {
@@ -207,14 +211,9 @@ impl<'a> GitSide<'a> {
         }
     }
 
-    /// Identities that apps declare.
-    pub(super) fn identities(&self) -> impl Iterator<Item = &ObjectId> {
-        self.claims.keys()
-    }
-
-    /// The claim on an object.
-    pub(super) fn claim_on(&self, id: &ObjectId) -> Option<Claim<'a>> {
-        self.claims.get(id).copied()
+    /// What apps declare.
+    pub(super) fn claims(&self) -> impl Iterator<Item = (&ObjectId, Claim<'a>)> {
+        self.claims.iter().map(|(id, claim)| (id, *claim))
     }
 
     /// The last app that declared an object which none declares now.
@@ -303,9 +302,14 @@ mod tests {
     fn says(world: &World, id: &ObjectId, mark: Option<&DeployerMark>) -> String {
         let kinds = Kinds::of(&world.declared, &world.live, &world.backed_up);
         let memo = Memo::default();
-        let live_mark = |id: &ObjectId| world.live.objects.get(id).and_then(|o| o.meta.mark.as_ref());
-        let side = GitSide::of(&world.declared, &world.config, world.now, &kinds, &memo, &|_| false, &live_mark);
-        match side.claim_on(id) {
+        let mut side = GitSide::of(&world.declared, &world.config, world.now, &kinds, &memo, &|_| false);
+        let claims: Vec<(ObjectId, &AppName)> = side.claims().map(|(id, c)| (id.clone(), c.app())).collect();
+        for (id, app) in claims {
+            if let Some(mark) = world.live.objects.get(&id).and_then(|o| o.meta.mark.as_ref()) {
+                side.learn(mark, app);
+            }
+        }
+        match side.claims.get(id) {
             Some(claim) => match side.trouble_of(claim.app()) {
                 Some(f) => format!("declared by {}, but {}", claim.app(), f.reason),
                 None => format!("declared by {}", claim.app()),

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Inputs, Memo,
     compared::{hide, show},
-    copies::Copy,
+    copies::{Asked, Copy},
     join::{Case, Join},
 };
 use crate::{
@@ -295,14 +295,16 @@ impl Teller<'_, '_> {
         let mut all: Vec<&Backup> = self.join.inputs.backed_up.backups.iter().collect();
         all.sort_by(|a, b| (b.start, &b.name).cmp(&(a.start, &a.name)));
         let speaker = self.case.copies.speaker().map(|b| &b.name);
-        let labels = self.join.labels_of(self.case.any());
-        let covers = |b: &Backup| self.join.backups.coverage(b, &self.case.id, &self.case.plural_group, self.case.namespaced, &labels);
+        let Case { id, plural_group, namespaced, .. } = self.case;
+        let labels = || self.join.labels_of(self.case.any());
+        let asked = Asked { id, plural_group, namespaced: *namespaced, labels: &labels, created: None };
+        let covers = |b: &Backup| self.join.backups.coverage(b, &asked);
         let holds = |b: &Backup| match &b.content {
             BackupContent::Unread(failure) => Holds::Unread { failure: failure.clone() },
             BackupContent::Read(archive) => match (archive.objects.get(&self.case.id), covers(b)) {
                 (Some(copy), _) => Holds::Copy {
                     same_as_git: self.against(copy, false).filter(|c| c.unjudged.is_none()).map(|c| super::compared::agrees(&c)),
-                    same_as_live: self.case.live.known().map(|l| l.content.print() == copy.content.print()),
+                    same_as_live: self.case.live.body().map(|l| l.content.print() == copy.content.print()),
                 },
                 (None, Coverage::In) => Holds::Missing,
                 (None, Coverage::Out(why)) => Holds::Outside { why: why.message },
@@ -324,7 +326,7 @@ impl Teller<'_, '_> {
             let revision = c.state.rendered.as_ref().map(|r| format!(" ({})", super::words::short(&r.revision))).unwrap_or_default();
             (format!("Git{revision}"), c.wanted(&self.case.id).value())
         });
-        let live = self.case.live.last().map(|o| ("cluster".to_owned(), o));
+        let live = self.case.live.last().filter(|o| !o.meta.partial).map(|o| ("cluster".to_owned(), o));
         let held = self.case.copies.held().map(|(b, o)| (format!("backup {}", b.name), o));
         let mut out = Vec::new();
         for (other, is_live) in [(&live, true), (&held, false)] {
@@ -379,8 +381,10 @@ impl Teller<'_, '_> {
         match (&self.case.copies.answers[..], &self.case.live) {
             ([Copy::Missing(_) | Copy::Wanted(_) | Copy::Outside], _) => RestoreEffect::Nothing,
             ([Copy::Held(..)], super::sides::Cluster::Absent) => RestoreEffect::Create,
-            ([Copy::Held(_, copy)], super::sides::Cluster::Present(live)) if copy.content.print() == live.content.print() => RestoreEffect::SkipSame,
-            ([Copy::Held(..)], super::sides::Cluster::Present(_)) => RestoreEffect::SkipDiffers,
+            ([Copy::Held(_, copy)], super::sides::Cluster::Present(live)) if !live.meta.partial && copy.content.print() == live.content.print() => {
+                RestoreEffect::SkipSame
+            }
+            ([Copy::Held(..)], super::sides::Cluster::Present(live)) if !live.meta.partial => RestoreEffect::SkipDiffers,
             _ => RestoreEffect::Unknown,
         }
     }

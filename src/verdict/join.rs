@@ -1,24 +1,26 @@
 //! The join: every object that a witness names, with what each of the three says of it and what follows. pure
 
-use std::{collections::HashSet, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
 use super::{
     Inputs,
     compared::{Engine, Trio},
-    copies::{BackupSide, Copies, Labels},
+    copies::{Asked, BackupSide, Copies, Labels},
     declared::{Claim, Former, GitSide, Undeclared},
     derived::{Rule, owner_of, rule_for},
     drift_axis::{Declares, drift},
+    fast::FastMap,
     memo::Memo,
     recovery::{Possible, Tri, possible},
     scope::Kinds,
-    sides::{Cluster, ClusterSide},
+    sides::{Cluster, ClusterSide, Gate},
 };
 use crate::{
     config::AppName,
-    object::{Object, ObjectId},
+    object::{GroupKind, Object, ObjectId},
     report::model::{Drift, Presence, Recovery, Side, UnknownSide},
-    witness::Failure,
+    velero::Names,
+    witness::{Failure, KindState, Listing},
 };
 
 /// Longest chain of owners that is followed. Real ones have three or four links.
@@ -112,6 +114,16 @@ impl<'a> Case<'a> {
     }
 }
 
+/// What Git and the cluster have under one identity.
+type Found<'a> = (Option<Claim<'a>>, Option<&'a Object>);
+
+/// What holds for all objects of a kind.
+struct Kind {
+    gate: Gate,
+    namespaced: Option<bool>,
+    plural_group: Rc<str>,
+}
+
 /// Everything that is known, joined.
 pub(super) struct Join<'a> {
     pub inputs: &'a Inputs<'a>,
@@ -131,10 +143,9 @@ impl<'a> Join<'a> {
         memo.begin(Engine::policy_print(&ignore));
         let kinds = Kinds::of(declared, live, backed_up);
         let cluster = ClusterSide::of(live, now, config.stale_after);
-        let backups = BackupSide::of(backed_up, crate::velero::Names::of(&live.kinds), now, config.stale_after);
+        let backups = BackupSide::of(backed_up, Names::of(&live.kinds), now, config.stale_after);
         let seen = |id: &ObjectId| live.objects.contains_key(id) || backups.holds(id);
-        let live_mark = |id: &ObjectId| live.objects.get(id).and_then(|o| o.meta.mark.as_ref());
-        let git = GitSide::of(declared, config, now, &kinds, memo, &seen, &live_mark);
+        let git = GitSide::of(declared, config, now, &kinds, memo, &seen);
         let engine = Engine { schema: super::SCHEMA, ignore, memo };
         let mut join = Self { inputs, engine, memo, kinds, cluster, backups, git, cases: Vec::new() };
         join.gather();
@@ -144,13 +155,39 @@ impl<'a> Join<'a> {
         join
     }
 
+    /// Joins the witnesses by identity. Kinds repeat a thousand times over, so what holds for a whole kind is asked once for each.
     fn gather(&mut self) {
-        let mut ids: HashSet<&ObjectId> = self.git.identities().collect();
-        ids.extend(self.inputs.live.objects.keys());
-        ids.extend(self.backups.identities());
-        let mut ids: Vec<&ObjectId> = ids.into_iter().collect();
-        ids.sort_unstable();
-        let cases = ids.iter().map(|id| self.case((*id).clone())).collect();
+        let most = self.inputs.live.objects.len();
+        let mut found: FastMap<&ObjectId, Found<'a>> = FastMap::with_capacity_and_hasher(most, Default::default());
+        for (id, claim) in self.git.claims() {
+            found.entry(id).or_default().0 = Some(claim);
+        }
+        for (id, object) in self.cluster.inventory() {
+            found.entry(id).or_default().1 = Some(object);
+        }
+        for id in self.backups.identities() {
+            found.entry(id).or_default();
+        }
+        let mut cases = Vec::with_capacity(found.len());
+        let mut by_kind: FastMap<&GroupKind, Vec<(&ObjectId, Found<'a>)>> = FastMap::default();
+        for (id, sides) in found {
+            by_kind.entry(&id.gk).or_default().push((id, sides));
+        }
+        let mut by_kind: Vec<_> = by_kind.into_iter().collect();
+        by_kind.sort_unstable_by_key(|(gk, _)| *gk);
+        for (gk, mut own) in by_kind {
+            own.sort_unstable_by(|(a, _), (b, _)| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+            let facts = self.kinds.facts(gk, self.memo);
+            let namespaced = facts.as_ref().map(|f| f.namespaced);
+            let plural_group = facts.map_or_else(|| self.kinds.plural_group(gk, self.memo), |f| f.plural_group);
+            let kind = Kind { gate: self.cluster.gate(gk), namespaced, plural_group };
+            cases.extend(own.into_iter().map(|(id, sides)| self.case(id.clone(), &kind, sides)));
+        }
+        for case in &cases {
+            if let (Some(claim), Some(mark)) = (case.claim, case.live.last().and_then(|o| o.meta.mark.as_ref())) {
+                self.git.learn(mark, claim.app());
+            }
+        }
         self.cases = cases;
     }
 
@@ -159,14 +196,12 @@ impl<'a> Join<'a> {
         object.map(|o| self.memo.labels(&o.content))
     }
 
-    fn case(&self, id: ObjectId) -> Case<'a> {
-        let facts = self.kinds.facts(&id.gk, self.memo);
-        let namespaced = facts.as_ref().map(|f| f.namespaced);
-        let plural_group = facts.map_or_else(|| self.kinds.plural_group(&id.gk, self.memo), |f| f.plural_group);
-        let claim = self.git.claim_on(&id);
-        let live = self.cluster.of_object(&id);
+    fn case(&self, id: ObjectId, kind: &Kind, (claim, live): Found<'a>) -> Case<'a> {
+        let Kind { gate, namespaced, plural_group } = kind;
+        let live = self.cluster.judge(&id, gate, live);
         let labels = || self.labels_of(live.last().or_else(|| claim.map(|c| &c.desired.object)));
-        let copies = self.backups.of_object(&id, &plural_group, namespaced, &labels);
+        let created = live.known().and_then(|o| o.meta.created);
+        let copies = self.backups.of_object(&Asked { id: &id, plural_group, namespaced: *namespaced, labels: &labels, created });
         let trouble = claim.and_then(|c| self.git.trouble_of(c.app()));
         let git = match (&claim, trouble) {
             (Some(_), Some(failure)) => Git::Unknown(failure.clone()),
@@ -175,7 +210,7 @@ impl<'a> Join<'a> {
         };
         let held = copies.held().map(|(_, object)| object);
         let trio = match (&git, claim) {
-            (Git::Declared, Some(c)) if live.known().is_some() || held.is_some() => Some(self.engine.trio(c.wanted(&id), live.known(), held)),
+            (Git::Declared, Some(c)) if live.body().is_some() || held.is_some() => Some(self.engine.trio(c.wanted(&id), live.body(), held)),
             _ => None,
         };
         Case {
@@ -188,8 +223,8 @@ impl<'a> Join<'a> {
             made: Made::No,
             drift: Drift::Unknown,
             recovery: Recovery::Unknown,
-            plural_group,
-            namespaced,
+            plural_group: plural_group.clone(),
+            namespaced: *namespaced,
             possible: Possible::default(),
         }
     }
@@ -257,12 +292,12 @@ impl<'a> Join<'a> {
         let held = case.copies.held().map(|(_, object)| object);
         let same_as_git = case.trio.as_ref().and_then(|t| t.backup.as_ref()).filter(|o| o.unjudged.is_none()).map(|o| o.holds);
         let same_as_live = match (&case.live, held) {
-            (Cluster::Present(live), Some(held)) => Some(live.content.print() == held.content.print()),
+            (Cluster::Present(live), Some(held)) if !live.meta.partial => Some(live.content.print() == held.content.print()),
             (Cluster::Absent, Some(_)) => Some(true),
             _ => None,
         };
         let candidates = case.copies.candidates(same_as_git, same_as_live);
-        let possible = possible(git.tri(), case.live.tri(), made.again(), &candidates);
+        let possible = possible(git.tri(), case.live.tri(), made.again(), candidates);
         let agreement = case.trio.as_ref().and_then(|t| t.live.as_ref()).filter(|o| o.unjudged.is_none()).map(|o| o.agreement);
         let drift = drift(git.declares(), case.live.tri(), agreement, !matches!(made, Made::No));
         let case = &mut self.cases[n];
@@ -286,8 +321,14 @@ impl<'a> Join<'a> {
         }
     }
 
+    /// Whether only backups speak of an object of a kind that nobody reads because it forgets by itself (an Event): there is nothing to say.
+    fn is_fleeting(&self, case: &Case<'_>) -> bool {
+        let skipped = |k: &KindState| matches!(&k.listing, Listing::Skipped(why) if &*why.reason == "ephemeral");
+        matches!(case.git, Git::Never) && self.inputs.live.kinds.get(&case.id.gk).is_some_and(skipped)
+    }
+
     fn keep_known(&mut self) {
-        let gone: Vec<bool> = self.cases.iter().map(|c| c.possible.nothing()).collect();
+        let gone: Vec<bool> = self.cases.iter().map(|c| c.possible.nothing() || self.is_fleeting(c)).collect();
         if !gone.contains(&true) {
             return;
         }
@@ -329,8 +370,13 @@ impl<'a> Join<'a> {
         } else if let Some(failure) = case.unjudged() {
             add(Side::Git, failure);
         }
-        if let Cluster::Unknown { failure, .. } = &case.live {
-            add(Side::Cluster, failure);
+        match &case.live {
+            Cluster::Unknown { failure, .. } => add(Side::Cluster, failure),
+            Cluster::Present(object) if object.meta.partial => {
+                let message = format!("of {} only metadata is read, as a controller keeps the rest", case.plural_group);
+                add(Side::Cluster, &Failure::new("body_unread", message));
+            }
+            _ => {}
         }
         if case.recovery == Recovery::Unknown {
             if let Some(failure) = case.copies.failure() {

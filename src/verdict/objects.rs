@@ -3,13 +3,15 @@
 use jiff::Timestamp;
 
 use super::{
-    compared::DEPLOYERS,
+    fast::FastMap,
     join::{Case, Git, Join},
     why::why,
     window::{start_of, window},
 };
 use crate::{
-    config::{AppName, SourceName},
+    config::{AppName, Layer, SourceName},
+    drift::owners::deploys,
+    object::{GroupKind, ObjectId, Text},
     report::model::{Drift, FieldReport, ObjectReport, Recovery, Sides},
 };
 
@@ -22,6 +24,9 @@ fn app_of<'a>(join: &Join<'a>, case: &Case<'a>) -> Option<&'a AppName> {
         (Git::Declared | Git::Never, None) => None,
     }
 }
+
+/// The field managers of `kubectl apply`, client-side and server-side: a person or a pipeline that applies files from Git.
+const APPLIERS: [&str; 2] = ["kubectl-client-side-apply", "kubectl"];
 
 /// Since when a case drifts, if it does and that is known.
 fn drift_since(join: &Join<'_>, case: &Case<'_>, source: Option<&SourceName>) -> Option<Timestamp> {
@@ -39,9 +44,17 @@ fn drift_since(join: &Join<'_>, case: &Case<'_>, source: Option<&SourceName>) ->
         Drift::Changed | Drift::Added => {
             let fields = case.trio.iter().flat_map(|t| &t.fields).map(|f| &f.report).filter(|f| f.class.is_some());
             // A person's edit tells when it began. What the deployer wrote was right when it did, so there Git moved on.
-            let edits = fields.filter(|f| f.owner.as_ref().is_some_and(|o| !DEPLOYERS.contains(&&**o)));
-            let edited = edits.filter_map(|f| f.time).min();
-            edited.or_else(|| if case.drift == Drift::Changed { changed() } else { None }).or_else(seen)
+            let edits = fields.filter(|f| f.owner.as_ref().is_some_and(|o| !deploys(o) || APPLIERS.contains(&&**o)));
+            // An apply from files was right when Git said so: what it wrote drifts from when Git moved on, if that was later.
+            let at = |f: &FieldReport| {
+                let applied = f.owner.as_ref().is_some_and(|o| APPLIERS.contains(&&**o));
+                f.time.map(|t| if applied { changed().map_or(t, |landed| t.max(landed)) } else { t })
+            };
+            let times: Vec<Option<Timestamp>> = edits.map(at).collect();
+            let edited = times.iter().flatten().min().copied();
+            // An edit without a time (the server writes none for `scale`) began when it was seen, not when Git last moved.
+            let moved = case.drift == Drift::Changed && times.is_empty();
+            edited.or_else(|| if moved { changed() } else { None }).or_else(seen)
         }
         Drift::Missing => seen().or_else(|| if case.recovery == Recovery::Split { changed() } else { None }),
         Drift::Removed => match &case.git {
@@ -68,12 +81,27 @@ fn fields(case: &Case<'_>) -> Vec<FieldReport> {
     trio.fields.iter().map(of).collect()
 }
 
+/// Layers by what decides them. Rules are globs over some forty patterns, and thousands of objects share kind, namespace and app.
+#[derive(Default)]
+pub(super) struct Layers<'a>(FastMap<(GroupKind, Option<Text>, Option<&'a AppName>), Layer>);
+
+impl<'a> Layers<'a> {
+    fn of(&mut self, join: &Join<'a>, id: &ObjectId, app: Option<&'a AppName>) -> Layer {
+        let rules = &join.inputs.config.layers;
+        // A Namespace counts as lying in itself, so there the name decides too.
+        if id.namespace.is_none() {
+            return rules.layer_of(id, app);
+        }
+        *self.0.entry((id.gk.clone(), id.namespace.clone(), app)).or_insert_with(|| rules.layer_of(id, app))
+    }
+}
+
 /// The report on one case.
-pub(super) fn object(join: &Join<'_>, case: &Case<'_>) -> ObjectReport {
+pub(super) fn object<'a>(join: &Join<'a>, case: &Case<'a>, layers: &mut Layers<'a>) -> ObjectReport {
     let app = app_of(join, case);
     let settings = app.and_then(|a| join.git.apps().get(a));
     let source = settings.map(|a| &a.source);
-    let layer = settings.and_then(|a| a.layer).unwrap_or_else(|| join.inputs.config.layers.layer_of(&case.id, app));
+    let layer = settings.and_then(|a| a.layer).unwrap_or_else(|| layers.of(join, &case.id, app));
     let window = window(join, case);
     let unknown = join.unknown(case);
     let origin = case.claim.and_then(|c| c.desired.origin.as_ref());

@@ -160,11 +160,11 @@ impl Possible {
 }
 
 /// All verdicts that what is known allows.
-pub(super) fn possible(git: Tri, live: Tri, derived: Tri, candidates: &[Candidate]) -> Possible {
+pub(super) fn possible(git: Tri, live: Tri, derived: Tri, candidates: impl Iterator<Item = Candidate> + Clone) -> Possible {
     let mut out = Possible::default();
     let both = |t: Tri| [true, false].into_iter().filter(move |v| t.may_be(*v));
     for (g, l, d) in both(git).flat_map(|g| both(live).flat_map(move |l| both(derived).map(move |d| (g, l, d)))) {
-        for candidate in candidates {
+        for candidate in candidates.clone() {
             let options = if g { candidate.against_git } else { candidate.against_live };
             options.iter().for_each(|held| out.add(look_up(g, l, d, held)));
         }
@@ -213,7 +213,7 @@ mod tests {
             for live in Tri::ALL {
                 for derived in Tri::ALL {
                     for (against_git, against_live) in sets().flat_map(|a| sets().map(move |b| (a, b))) {
-                        let verdict = possible(git, live, derived, &[Candidate { against_git, against_live }]);
+                        let verdict = possible(git, live, derived, [Candidate { against_git, against_live }].into_iter());
                         let mut seen = Vec::new();
                         for g in [true, false].into_iter().filter(|v| git.may_be(*v)) {
                             for l in [true, false].into_iter().filter(|v| live.may_be(*v)) {
@@ -236,23 +236,23 @@ mod tests {
     #[test]
     fn an_unknown_cluster_does_not_hide_what_git_and_backup_agree_on() {
         let same = Candidate::plain(Options::one(Same));
-        assert_eq!(possible(Tri::Yes, Tri::Unknown, Tri::No, &[same]).verdict(), Recovery::Either);
-        assert_eq!(possible(Tri::Unknown, Tri::Yes, Tri::No, &[same]).verdict(), Recovery::Unknown);
+        assert_eq!(possible(Tri::Yes, Tri::Unknown, Tri::No, [same].into_iter()).verdict(), Recovery::Either);
+        assert_eq!(possible(Tri::Unknown, Tri::Yes, Tri::No, [same].into_iter()).verdict(), Recovery::Unknown);
     }
 
     #[test]
     fn two_candidates_that_agree_on_the_verdict_need_no_decision() {
         let absent = [Candidate::plain(Options::one(Absent)), Candidate::plain(Options::one(Outside))];
-        assert_eq!(possible(Tri::No, Tri::Yes, Tri::No, &absent).verdict(), Recovery::Lost);
-        assert_eq!(possible(Tri::Yes, Tri::Yes, Tri::No, &absent).verdict(), Recovery::Unknown);
+        assert_eq!(possible(Tri::No, Tri::Yes, Tri::No, absent.into_iter()).verdict(), Recovery::Lost);
+        assert_eq!(possible(Tri::Yes, Tri::Yes, Tri::No, absent.into_iter()).verdict(), Recovery::Unknown);
     }
 
     #[test]
     fn what_an_owner_brings_back_comes_back_with_it() {
-        let held = |h| [Candidate::plain(Options::one(h))];
-        assert_eq!(possible(Tri::No, Tri::Yes, Tri::No, &held(Outside)).recoverable(), Tri::No);
-        assert_eq!(possible(Tri::No, Tri::Yes, Tri::No, &held(Same)).recoverable(), Tri::Yes);
-        assert_eq!(possible(Tri::Yes, Tri::Yes, Tri::No, &[Candidate::plain(Options::ANY)]).recoverable(), Tri::Yes);
-        assert_eq!(possible(Tri::No, Tri::Yes, Tri::No, &[Candidate::plain(Options::ANY)]).recoverable(), Tri::Unknown);
+        let held = |h| [Candidate::plain(Options::one(h))].into_iter();
+        assert_eq!(possible(Tri::No, Tri::Yes, Tri::No, held(Outside)).recoverable(), Tri::No);
+        assert_eq!(possible(Tri::No, Tri::Yes, Tri::No, held(Same)).recoverable(), Tri::Yes);
+        assert_eq!(possible(Tri::Yes, Tri::Yes, Tri::No, [Candidate::plain(Options::ANY)].into_iter()).recoverable(), Tri::Yes);
+        assert_eq!(possible(Tri::No, Tri::Yes, Tri::No, [Candidate::plain(Options::ANY)].into_iter()).recoverable(), Tri::Unknown);
     }
 }

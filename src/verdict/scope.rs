@@ -4,11 +4,11 @@
 //! Both need the scope of the kind: what live discovery says, else the built-in table, else a CustomResourceDefinition in the
 //! cluster, in Git or in a backup. Where nobody knows, both identities are tried against what was read, as Argo CD does.
 
-use std::{borrow::Cow, cell::RefCell, collections::HashMap, rc::Rc};
+use std::{borrow::Cow, cell::RefCell, rc::Rc};
 
-use super::memo::Memo;
+use super::{fast::FastMap, memo::Memo};
 use crate::{
-    object::{GroupKind, Object, ObjectId, Text, builtin},
+    object::{GroupKind, Object, ObjectId, Text, builtin::builtin},
     witness::{BackedUp, BackupContent, Declared, Live},
 };
 
@@ -25,7 +25,7 @@ pub(super) struct KindFacts {
 pub(super) struct Kinds<'a> {
     live: &'a Live,
     definitions: Vec<&'a Object>,
-    known: RefCell<HashMap<GroupKind, Option<KindFacts>>>,
+    known: RefCell<FastMap<GroupKind, Option<KindFacts>>>,
 }
 
 /// The identity that a manifest really names.
@@ -44,7 +44,8 @@ fn is_definition(id: &ObjectId) -> bool {
 impl<'a> Kinds<'a> {
     /// Gathers what the witnesses say of kinds. Definitions are read only when a kind asks for them.
     pub(super) fn of(declared: &'a Declared, live: &'a Live, backed_up: &'a BackedUp) -> Self {
-        let mut definitions: Vec<&Object> = live.objects.iter().filter(|(id, _)| is_definition(id)).map(|(_, o)| &**o).collect();
+        let kind = GroupKind::new("apiextensions.k8s.io", "CustomResourceDefinition");
+        let mut definitions: Vec<&Object> = live.objects.of_kind(&kind).map(|o| &**o).collect();
         let rendered = declared.apps.values().filter_map(|a| a.rendered.as_ref());
         definitions.extend(rendered.flat_map(|r| &r.objects).map(|d| &d.object).filter(|o| is_definition(&o.id)));
         for backup in backed_up.backups.iter().filter(|b| b.state.usable()) {

@@ -1,10 +1,10 @@
 //! What the cluster says of one object: present, absent, or unknown with its reason. pure
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{recovery::Tri, words};
+use super::{fast::FastMap, recovery::Tri, words};
 use crate::{
     object::{GroupKind, Object, ObjectId},
     report::model::Presence,
@@ -49,6 +49,11 @@ impl<'a> Cluster<'a> {
         }
     }
 
+    /// The object, if it is known to be there and was read whole.
+    pub(super) fn body(&self) -> Option<&'a Object> {
+        self.known().filter(|o| !o.meta.partial)
+    }
+
     /// The object as last read, be that still true or not.
     pub(super) fn last(&self) -> Option<&'a Object> {
         match self {
@@ -74,7 +79,8 @@ pub(super) enum Gate {
 pub(super) struct ClusterSide<'a> {
     live: &'a Live,
     trouble: Option<Rc<Failure>>,
-    gates: RefCell<HashMap<GroupKind, Gate>>,
+    elsewhere: Rc<Failure>,
+    gates: RefCell<FastMap<GroupKind, Gate>>,
 }
 
 /// Whether a view is too old to be believed, as a failure of the given reason.
@@ -94,7 +100,8 @@ impl<'a> ClusterSide<'a> {
             (None, None) => Some(Failure::new("cluster_unread", "the cluster was not read yet")),
             (Some(at), failure) => staleness("cluster_stale", "the cluster", at, failure.as_ref(), now, stale_after),
         };
-        Self { live, trouble: trouble.map(Rc::new), gates: RefCell::default() }
+        let elsewhere = Failure::new("outside_view", "the view of the cluster holds some namespaces only, and this lies outside them");
+        Self { live, trouble: trouble.map(Rc::new), elsewhere: Rc::new(elsewhere), gates: RefCell::default() }
     }
 
     /// What holds for a kind.
@@ -118,14 +125,19 @@ impl<'a> ClusterSide<'a> {
         }
     }
 
-    /// What the cluster says of an object.
-    pub(super) fn of_object(&self, id: &ObjectId) -> Cluster<'a> {
-        let found = self.live.objects.get(id).map(|o| &**o);
-        match (self.gate(&id.gk), found) {
-            (Gate::Closed(failure), last) => Cluster::Unknown { failure, last },
+    /// What the cluster says of an object that the inventory holds or does not; `gate` is that of its kind.
+    pub(super) fn judge(&self, id: &ObjectId, gate: &Gate, found: Option<&'a Object>) -> Cluster<'a> {
+        match (gate, found) {
+            (Gate::Closed(failure), last) => Cluster::Unknown { failure: failure.clone(), last },
             (_, Some(object)) => Cluster::Present(object),
+            (_, None) if !self.live.covers(id) => Cluster::Unknown { failure: self.elsewhere.clone(), last: None },
             (_, None) => Cluster::Absent,
         }
+    }
+
+    /// Everything in the inventory.
+    pub(super) fn inventory(&self) -> impl Iterator<Item = (&'a ObjectId, &'a Object)> {
+        self.live.objects.iter().map(|(id, o)| (id, &**o))
     }
 }
 
@@ -136,7 +148,8 @@ mod tests {
 
     fn says(world: &World, kind: (&str, &str), name: &str) -> String {
         let side = ClusterSide::of(&world.live, world.now, Duration::from_secs(900));
-        match side.of_object(&ObjectId::new(kind.0, kind.1, Some("shop"), name)) {
+        let id = ObjectId::new(kind.0, kind.1, Some("shop"), name);
+        match side.judge(&id, &side.gate(&id.gk), world.live.objects.get(&id).map(|o| &**o)) {
             Cluster::Present(_) => "present".into(),
             Cluster::Absent => "absent".into(),
             Cluster::Unknown { failure, last } => format!("{}{}", failure.reason, if last.is_some() { ", last good" } else { "" }),
@@ -155,6 +168,9 @@ mod tests {
             (world().listing("apps", "Deployment", failed(Listing::Skipped)), deployment, "gone", "forbidden"),
             (world(), ("odd.example.com", "Thing"), "a", "absent"),
             (world().broken_group("odd.example.com"), ("odd.example.com", "Thing"), "a", "stale_group"),
+            (world().only_namespace("elsewhere"), deployment, "gone", "outside_view"),
+            (world().only_namespace("elsewhere"), deployment, "cart", "present"),
+            (world().only_namespace("shop"), deployment, "gone", "absent"),
             (world().undiscovered(), ("odd.example.com", "Thing"), "a", "discovery_failed"),
             (world().cluster_as_of(None), deployment, "gone", "cluster_unread"),
             (world().cluster_as_of(Some(at("11:44"))), deployment, "cart", "cluster_stale, last good"),

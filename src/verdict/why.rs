@@ -3,14 +3,14 @@
 use jiff::Timestamp;
 
 use super::{
-    compared::{DEPLOYERS, Field},
+    compared::Field,
     copies::Copy,
     join::{Case, Git, Join, Made},
     sides::Gate,
     words,
 };
 use crate::{
-    drift::LeafClass,
+    drift::{LeafClass, owners::deploys},
     object::Step,
     report::model::{Cause, Drift, Recovery, UnknownSide, Window},
     witness::{Backup, Commit},
@@ -61,9 +61,8 @@ impl Teller<'_, '_> {
         words::clock(at, self.now)
     }
 
-    fn named(&self, backup: &Backup) -> String {
-        let start = backup.start.map(|s| format!(" ({})", self.clock(s))).unwrap_or_default();
-        format!("{}{start}", backup.name)
+    fn named<'s>(&'s self, backup: &'s Backup) -> &'s str {
+        self.join.backups.label(backup)
     }
 
     fn commit(&self, commit: &Commit) -> String {
@@ -189,7 +188,7 @@ impl Teller<'_, '_> {
                 format!("a person added {}{more}{}: commit it or remove it", f.report.path, by(f).unwrap_or_default())
             }),
             Drift::Changed => {
-                let edited = fields().find(|f| f.report.owner.as_ref().is_some_and(|o| !DEPLOYERS.contains(&&**o)));
+                let edited = fields().find(|f| f.report.owner.as_ref().is_some_and(|o| !deploys(o)));
                 let shown = edited.or_else(|| fields().find(|f| f.report.class != Some(LeafClass::Added)))?;
                 let more = fields().count() - 1;
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     compared::Wanted,
-    copies::Copy,
+    copies::{Asked, Copy},
     declared::{Claim, Former},
     join::{Case, Git, Join},
     onsets::Onsets,
@@ -124,7 +124,8 @@ fn start(join: &Join<'_>, source: &SourceName, commit: Option<&Commit>) -> Optio
 
 fn closes_at(join: &Join<'_>, case: &Case<'_>) -> Option<Timestamp> {
     let labels = || join.labels_of(case.any());
-    join.backups.next_due(&case.id, &case.plural_group, case.namespaced, &labels)
+    let asked = Asked { id: &case.id, plural_group: &case.plural_group, namespaced: case.namespaced, labels: &labels, created: None };
+    join.backups.next_due(&asked)
 }
 
 fn split(join: &Join<'_>, case: &Case<'_>, claim: &Claim<'_>) -> Window {

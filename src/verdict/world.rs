@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Inputs, Memo, Onsets, judge};
 use crate::{
     config::{App, AppName, ArchiveLimits, Cluster, Config, History, LayerRules, Metrics, Render, Renderer, Sandbox, SourceName, Velero, Web},
-    object::{GroupKind, Object, ObjectId, Redactor, admit, builtin},
+    object::{GroupKind, Object, ObjectId, Redactor, admit, builtin::builtin},
     report::model::{ObjectReport, Report},
     velero::Scope,
     witness::{
@@ -52,13 +52,14 @@ pub(crate) fn commit(sha: &str, clock: &str) -> Commit {
 
 /// Filters that hold these namespaces and resources; empty means all.
 pub(crate) fn scope_of(namespaces: &[&str], resources: &[&str]) -> Scope {
-    let texts = |t: &[&str]| t.iter().map(|t| (*t).to_owned()).collect();
-    Scope { namespaces: texts(namespaces), resources: texts(resources), unknown: None }
+    let or_all = |t: &[&str]| if t.is_empty() { json!(["*"]) } else { json!(t) };
+    let spec = json!({"includedNamespaces":or_all(namespaces),"includedResources":or_all(resources),"includeClusterResources":namespaces.is_empty()});
+    Scope::of_backup(&spec, true)
 }
 
 /// Filters of which nothing can be said.
 pub(crate) fn scope_unknown() -> Scope {
-    Scope { unknown: Some("label selectors are not read yet".into()), ..Scope::default() }
+    Scope::of_backup(&json!({"includeClusterResources":true,"labelSelector":{"matchLabels":{"team":"shop"}}}), true)
 }
 
 /// One backup.
@@ -78,7 +79,7 @@ impl Snapshot {
             expires: None,
             errors: 0,
             warnings: 0,
-            scope: Arc::new(Scope::default()),
+            scope: Arc::new(scope_of(&[], &[])),
             content: BackupContent::Read(Arc::default()),
         })
     }
@@ -319,6 +320,12 @@ impl World {
         self
     }
 
+    /// Makes the view one of a single namespace.
+    pub(crate) fn only_namespace(mut self, namespace: &str) -> Self {
+        self.live.namespaces = Some([namespace.into()].into());
+        self
+    }
+
     pub(crate) fn undiscovered(mut self) -> Self {
         self.live.discovered = false;
         self
@@ -349,7 +356,7 @@ impl World {
             next_due: due.map(at),
             interval: Some(Duration::from_secs(86_400)),
             location: None,
-            scope: Arc::new(Scope::default()),
+            scope: Arc::new(scope_of(&[], &[])),
             problem: None,
         });
         self

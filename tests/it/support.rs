@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod control_plane;
+pub mod daemon;
 pub mod gate;
 pub mod git_repo;
 pub mod git_servers;

@@ -69,10 +69,12 @@ impl Bench {
 
 #[test]
 fn a_kind_is_unknown_until_it_was_read_and_after_it_was_cut_off_for_too_long() {
-    let mut b = Bench::new(&[maps()]);
+    let mut b = Bench::new(&[maps(), widgets()]);
+    let now = b.at(0);
+    b.state.replace(&widgets().gvk.gk, vec![], now);
     let gk = maps().gvk.gk;
     assert!(b.state.pending());
-    assert_eq!((b.listing(&maps(), 0).as_str(), b.age(0)), ("failed not_read_yet", None));
+    assert_eq!(b.listing(&maps(), 0).as_str(), "failed not_read_yet");
     let now = b.at(1);
     assert!(b.state.replace(&gk, vec![taken(&maps(), "a", 1, 1)], now));
     assert!(!b.state.pending());
@@ -83,10 +85,35 @@ fn a_kind_is_unknown_until_it_was_read_and_after_it_was_cut_off_for_too_long() {
     assert_eq!(b.listing(&maps(), 126), "failed unreachable");
     let now = b.at(126);
     assert_eq!(b.state.view(now).objects.len(), 1, "the last good objects stay");
-    assert_eq!(b.state.view(now).failure.map(|f| f.reason.to_string()).as_deref(), Some("unreachable"), "no kind can be read");
+    assert_eq!(b.state.view(now).failure, None, "the other kind can be read");
     let now = b.at(130);
     b.state.healed(&gk, now);
     assert_eq!((b.listing(&maps(), 130).as_str(), b.age(130)), ("complete", Some(0)));
+}
+
+#[test]
+fn when_the_whole_server_is_out_of_reach_the_last_good_view_stays_in_use_with_its_age() {
+    let mut b = Bench::new(&[maps(), widgets()]);
+    let (maps, widgets) = (maps(), widgets());
+    let now = b.at(0);
+    b.state.replace(&maps.gvk.gk, vec![taken(&maps, "a", 1, 1)], now);
+    b.state.replace(&widgets.gvk.gk, vec![], now);
+    let now = b.at(100);
+    for kind in [&maps, &widgets] {
+        b.state.broke(&kind.gvk.gk, Failure::new("unreachable", "cut off"), false, Duration::ZERO, now);
+    }
+    let failure = |b: &mut Bench, seconds| {
+        let now = b.at(seconds);
+        b.state.view(now).failure.map(|f| f.reason.to_string())
+    };
+    assert_eq!(failure(&mut b, 110), None, "a hiccup is not worth a word");
+    assert_eq!(failure(&mut b, 200).as_deref(), Some("unreachable"));
+    assert_eq!((b.listing(&maps, 200).as_str(), b.age(200)), ("complete", Some(100)));
+    let now = b.at(201);
+    b.state.healed(&maps.gvk.gk, now);
+    assert_eq!((b.listing(&widgets, 202).as_str(), b.age(202)), ("complete", Some(102)), "the rest gets its time to return");
+    assert_eq!(failure(&mut b, 202), None);
+    assert_eq!(b.listing(&widgets, 240), "failed unreachable", "and is unknown if it does not");
 }
 
 #[test]

@@ -28,6 +28,12 @@ const PERMISSIONS: [(&str, &str); 2] = [("rbac.authorization.k8s.io", "ClusterRo
 /// Refused readers return within this time after permissions changed, not all at once.
 const SPREAD: Duration = Duration::from_secs(2);
 
+/// A watch that lasted for this long went well.
+const SETTLED: Duration = Duration::from_secs(1);
+/// Refusals in a row of a kind that could be read before, until it is believed that the permission is gone. With the pauses between them this
+/// takes a few seconds.
+const PASSING_REFUSALS: u32 = 4;
+
 /// Why a watch came to its end.
 enum End {
     /// The server ended it as agreed.
@@ -43,6 +49,8 @@ struct Reader {
     shared: Arc<Shared>,
     target: Target,
     backoff: Backoff,
+    /// Refusals in a row.
+    refusals: u32,
     defines: bool,
     permits: bool,
     /// The server sends bookmarks for this kind, so silence means something.
@@ -54,15 +62,23 @@ pub(super) async fn follow(shared: Arc<Shared>, target: Target) {
     let gk = &target.served.gvk.gk;
     let among = |kinds: &[(&str, &str)]| kinds.iter().any(|(g, k)| gk.is(g, k));
     let (defines, permits) = (among(&DEFINITIONS), among(&PERMISSIONS));
-    Reader { shared, target, backoff: Backoff::default(), defines, permits, bookmarks: false }.run().await;
+    Reader { shared, target, backoff: Backoff::default(), refusals: 0, defines, permits, bookmarks: false }.run().await;
 }
 
 impl Reader {
     async fn run(&mut self) {
+        let mut churn = Backoff::default();
         loop {
             let from = self.list().await;
+            let begun = Instant::now();
             if self.target.served.watch {
                 self.watch(from).await;
+                // A server that forgets at once what it has just listed must not be asked for list after list.
+                if begun.elapsed() < SETTLED {
+                    sleep(churn.next(self.shared.limits().retry)).await;
+                } else {
+                    churn.reset();
+                }
             } else {
                 sleep(self.shared.limits().rediscover).await;
             }
@@ -84,6 +100,7 @@ impl Reader {
                     let known = self.shared.state().is_good(&self.target.served.gvk.gk) || !first;
                     let news = self.shared.state().replace(&self.target.served.gvk.gk, objects, Now::read());
                     self.backoff.reset();
+                    self.refusals = 0;
                     self.shared.news.notify_one();
                     if self.defines && news && known {
                         self.shared.rediscover.notify_one();
@@ -104,13 +121,19 @@ impl Reader {
         let gk = &self.target.served.gvk.gk;
         tracing::debug!(kind = %gk, reason = cause.kind(), error = %cause, "a kind cannot be read");
         count(&self.shared.counters.failures);
-        self.shared.state().broke(gk, failure, cause.refused(), silence, Now::read());
+        // A server that just started refuses everybody until it has read its roles: what could be read before is asked again soon.
+        self.refusals = if cause.refused() { self.refusals + 1 } else { 0 };
+        let refused = cause.refused() && (self.refusals > PASSING_REFUSALS || !self.shared.state().was_read(gk));
+        if self.refusals == 1 {
+            self.backoff.reset();
+        }
+        self.shared.state().broke(gk, failure, refused, silence, Now::read());
         self.shared.news.notify_one();
         if cause.kind() == "not_served" {
             self.shared.rediscover.notify_one();
         }
-        let pause = self.backoff.next(if cause.refused() { limits.refused } else { limits.retry }).max(cause.retry_after().unwrap_or_default());
-        if !cause.refused() {
+        let pause = self.backoff.next(if refused { limits.refused } else { limits.retry }).max(cause.retry_after().unwrap_or_default());
+        if !refused {
             sleep(pause).await;
         } else if timeout(pause, self.shared.mended.notified()).await.is_ok() {
             sleep(SPREAD.mul_f64(spread())).await;
@@ -122,7 +145,10 @@ impl Reader {
         loop {
             let begun = Instant::now();
             match self.watch_once(&mut from).await {
-                End::Agreed if begun.elapsed() >= Duration::from_secs(1) => self.backoff.reset(),
+                End::Agreed if begun.elapsed() >= SETTLED => {
+                    self.backoff.reset();
+                    self.refusals = 0;
+                }
                 // A server that ends every watch at once must not be asked again at once.
                 End::Agreed => sleep(self.backoff.next(self.shared.limits().retry)).await,
                 End::Forgotten => return,

@@ -1,4 +1,4 @@
-//! The entries of a tar stream, with nothing in memory but one header and one name. pure but for the stream it reads
+//! The entries of a tar stream, with nothing in memory but one header and one name. I/O: the stream that it is given.
 //!
 //! Own code around the `tar` crate's header, because that crate reads extension headers of any size into memory.
 

@@ -6,10 +6,13 @@
 use std::{
     fs,
     io::Write,
+    net::TcpListener,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::{Mutex, OnceLock, PoisonError},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -157,9 +160,17 @@ impl ControlPlane {
             "--audit-log-path=audit.log".into(),
         ];
         args.extend(self.options.flags.iter().cloned());
+        // One that was just killed may not have let go of its port yet.
+        eventually("the API server's port is free", READY, || TcpListener::bind(("127.0.0.1", self.port)).is_ok());
         let program = Program::start(self.dir(), "kube-apiserver", &tools::path("kube-apiserver"), &args);
         *self.server() = Some(program);
-        eventually("the API server is ready", READY, || self.try_kubectl(&["get", "--raw", "/readyz"], "").is_ok());
+        let begun = Instant::now();
+        while let Err(why) = self.try_kubectl(&["get", "--raw", "/readyz?verbose"], "") {
+            self.server().iter().chain(&self.etcd).for_each(Program::must_run);
+            let log = || self.server().as_ref().map_or_else(String::new, Program::last_words);
+            assert!(begun.elapsed() < READY, "the API server is not ready within {READY:?}: {why}\n{}", log());
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 
     fn server(&self) -> std::sync::MutexGuard<'_, Option<Program>> {
@@ -231,7 +242,9 @@ impl ControlPlane {
 
     /// Runs kubectl as admin.
     pub fn try_kubectl(&self, args: &[&str], input: &str) -> Result<String, String> {
+        // The name of the program becomes the field manager.
         let mut child = Command::new(tools::path("kubectl"))
+            .arg0("kubectl")
             .args(args)
             .env("KUBECONFIG", self.admin())
             .env("HOME", self.dir())

@@ -6,6 +6,7 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -15,9 +16,13 @@ use nix::{
     unistd::Pid,
 };
 
-/// A free loopback port.
+/// A free loopback port, below those that the kernel gives to outgoing connections, and never the same one twice in this binary: so it
+/// stays free until the program that it is meant for takes it, and also while that program is restarted.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let start = std::process::id().wrapping_mul(97);
+    let port = || u16::try_from(12_000 + start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000).expect("below 32,000");
+    std::iter::repeat_with(port).take(2_000).find(|p| TcpListener::bind(("127.0.0.1", *p)).is_ok()).expect("a free port")
 }
 
 /// Waits until something is true, or panics with what it was waiting for.
@@ -41,12 +46,14 @@ const SWEEP: &str = r#"cat > /dev/null; sleep 2; rm -rf "$1""#;
 pub struct Program {
     guard: Child,
     pid: Pid,
+    log: PathBuf,
 }
 
 impl Program {
     /// Starts a program with its output in `DIR/NAME.log`.
     pub fn start(dir: &Path, name: &str, program: &Path, args: &[String]) -> Self {
-        let log = fs::File::options().create(true).append(true).open(dir.join(format!("{name}.log"))).expect("a log file");
+        let log_file = dir.join(format!("{name}.log"));
+        let log = fs::File::options().create(true).append(true).open(&log_file).expect("a log file");
         let pid_file = dir.join(format!("{name}.pid"));
         let _ = fs::remove_file(&pid_file);
         let guard = Command::new("sh")
@@ -66,7 +73,18 @@ impl Program {
             pid = fs::read_to_string(&pid_file).ok().and_then(|t| t.trim().parse().ok());
             pid.is_some()
         });
-        Self { guard, pid: Pid::from_raw(pid.expect("waited for")) }
+        Self { guard, pid: Pid::from_raw(pid.expect("waited for")), log: log_file }
+    }
+
+    /// The end of its log.
+    pub fn last_words(&self) -> String {
+        let log = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&log[log.len().saturating_sub(4_000)..]).into_owned()
+    }
+
+    /// Panics with the end of its log if the program has ended.
+    pub fn must_run(&self) {
+        assert!(kill(self.pid, None).is_ok(), "{} ended:\n{}", self.log.display(), self.last_words());
     }
 
     /// Sends a signal to the program alone.

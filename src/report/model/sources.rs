@@ -1,0 +1,139 @@
+//! Apps, sources, backups, schedules and storage locations in the report. pure
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Drift, Recovery};
+use crate::{
+    config::{AppName, Layer, SourceName},
+    object::Text,
+    witness::{BackupState, Commit, Diagnostic, Failure, RenderEvidence},
+};
+
+/// One app.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AppReport {
+    /// Name.
+    pub name: AppName,
+    /// Source.
+    pub source: SourceName,
+    /// Folder inside the source.
+    pub path: Text,
+    /// Layer of most of its objects.
+    pub layer: Layer,
+    /// Destination namespace.
+    pub namespace: Option<Text>,
+    /// The commit it was last rendered from.
+    pub revision: Option<Text>,
+    /// When it was last rendered.
+    pub rendered_at: Option<Timestamp>,
+    /// What rendered it.
+    pub render: Option<RenderEvidence>,
+    /// Why the newest attempt failed. What is shown is then the last good render.
+    pub failure: Option<Failure>,
+    /// Objects that it declares.
+    pub objects: u64,
+    /// Its objects by drift verdict; every verdict is present.
+    pub drift: BTreeMap<Drift, u64>,
+    /// Its objects by recovery verdict; every verdict is present.
+    pub recovery: BTreeMap<Recovery, u64>,
+    /// Differences that rules left out.
+    pub suppressed: u64,
+    /// What a person should know about its files.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// One source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SourceReport {
+    /// Name.
+    pub name: SourceName,
+    /// Location without credentials.
+    pub location: String,
+    /// Ref.
+    pub reference: String,
+    /// The commit at the tip.
+    pub tip: Option<Commit>,
+    /// When the tip was first seen, if it was seen between two polls.
+    pub observed: Option<Timestamp>,
+    /// When the tip was last confirmed.
+    pub as_of: Option<Timestamp>,
+    /// Why the newest attempt failed.
+    pub failure: Option<Failure>,
+}
+
+/// One backup.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BackupReport {
+    /// Name.
+    pub name: Text,
+    /// Schedule that made it.
+    pub schedule: Option<Text>,
+    /// Storage location.
+    pub location: Option<Text>,
+    /// What it is good for.
+    pub state: BackupState,
+    /// Why.
+    pub why: String,
+    /// Velero's phase.
+    pub phase: Text,
+    /// The time it speaks for.
+    pub start: Option<Timestamp>,
+    /// When it was done.
+    pub completed: Option<Timestamp>,
+    /// When it expires.
+    pub expires: Option<Timestamp>,
+    /// Objects in it, if its content was read.
+    pub objects: Option<u64>,
+    /// Why its content was not read.
+    pub unread: Option<Failure>,
+    /// Objects for which it is the newest usable backup.
+    pub speaks_for: u64,
+}
+
+/// One schedule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ScheduleReport {
+    /// Name.
+    pub name: Text,
+    /// Cron expression.
+    pub cron: Text,
+    /// Paused.
+    pub paused: bool,
+    /// Storage location.
+    pub location: Option<Text>,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+    /// Start of its newest usable backup.
+    pub last_usable_start: Option<Timestamp>,
+    /// Expiration of its newest usable backup.
+    pub last_usable_expiration: Option<Timestamp>,
+    /// Objects in its newest usable backup.
+    pub last_usable_objects: Option<u64>,
+    /// Next due.
+    pub next_due: Option<Timestamp>,
+    /// The longest gap the expression allows, in seconds.
+    pub interval_seconds: Option<u64>,
+    /// Its backups by state; every state is present.
+    pub backups: BTreeMap<BackupState, u64>,
+    /// What is wrong with it.
+    pub problem: Option<String>,
+}
+
+/// One storage location.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LocationReport {
+    /// Name.
+    pub name: Text,
+    /// Available.
+    pub available: bool,
+    /// Velero's default.
+    pub default: bool,
+    /// Read-only.
+    pub read_only: bool,
+    /// Why it is not available.
+    pub message: Option<String>,
+}

@@ -1,0 +1,159 @@
+//! A real Prometheus scrapes the daemon and a real Alertmanager tells a receiver; every query of the dashboard is answered.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::daemon_page::demo;
+use crate::support::{
+    daemon::{Daemon, SOON, request},
+    program::{Folder, Program, eventually, free_port},
+    tools,
+};
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("readable")
+}
+
+/// Takes POSTs and keeps their bodies.
+fn receiver() -> (u16, Arc<Mutex<Vec<Value>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let got: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let kept = got.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
+            let (mut line, mut length) = (String::new(), 0);
+            while reader.read_line(&mut line).is_ok_and(|n| n > 2) {
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().expect("a length");
+                }
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            if reader.read_exact(&mut body).is_ok() {
+                kept.lock().expect("lock").push(serde_json::from_slice(&body).expect("JSON"));
+            }
+            let _ = (&stream).write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+    });
+    (port, got)
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes().map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+/// Every query in a dashboard, with its title.
+fn queries(dashboard: &Value, out: &mut Vec<String>) {
+    match dashboard {
+        Value::Object(members) => {
+            for (key, value) in members {
+                match value.as_str() {
+                    Some(text) if key == "expr" => out.push(text.to_owned()),
+                    _ => queries(value, out),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| queries(item, out)),
+        _ => {}
+    }
+}
+
+#[test]
+fn prometheus_scrapes_it_alertmanager_tells_of_drift_and_every_query_of_the_dashboard_is_answered() {
+    let folder = Folder::new("snapgap-monitoring-");
+    let daemon = Daemon::start(&demo(&folder.path().join("world")));
+    let oldest = daemon.get("/metrics").body.lines().any(|l| l.starts_with("snapgap_drift_oldest_start_timestamp_seconds{"));
+    assert!(oldest, "the demo's world has drift of a known age");
+    let (webhook, got) = receiver();
+    let (prometheus, alertmanager) = (free_port(), free_port());
+    // The shipped rules, without their patience.
+    let mut rules = String::new();
+    for line in read("deploy/prometheus/rules.yml").lines() {
+        let indent = &line[..line.len() - line.trim_start().len()];
+        match line.trim_start().split_once(':') {
+            Some(("for" | "keep_firing_for", _)) => {
+                rules.push_str(&format!("{indent}{}: 0s\n", line.trim_start().split(':').next().unwrap_or_default()))
+            }
+            _ => rules.push_str(&format!("{line}\n")),
+        }
+    }
+    let rules = rules.replace("drift=~\"changed|missing\"}) > 3600", "drift=~\"changed|missing\"}) > 1");
+    let at = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    at("rules.yml", &rules);
+    at(
+        "prometheus.yml",
+        &format!(
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s, external_labels: {{cluster: test}}}}\nrule_files: [rules.yml]\n\
+             alerting: {{alertmanagers: [{{static_configs: [{{targets: ['127.0.0.1:{alertmanager}']}}]}}]}}\n\
+             scrape_configs: [{{job_name: snapgap, static_configs: [{{targets: ['127.0.0.1:{}'], labels: {{cluster: test}}}}]}}]\n",
+            daemon.port
+        ),
+    );
+    at(
+        "alertmanager.yml",
+        &format!(
+            "route: {{receiver: hook, group_by: [alertname, app], group_wait: 0s, group_interval: 1s}}\n\
+             receivers: [{{name: hook, webhook_configs: [{{url: 'http://127.0.0.1:{webhook}/'}}]}}]\n"
+        ),
+    );
+    let args = |all: &[&str]| all.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>();
+    let alerts = [format!("--web.listen-address=127.0.0.1:{alertmanager}"), "--cluster.listen-address=".into()];
+    let all = [args(&["--config.file=alertmanager.yml", "--storage.path=alerts"]), alerts.to_vec()].concat();
+    let _alertmanager = Program::start(folder.path(), "alertmanager", &tools::path("alertmanager"), &all);
+    let all = [args(&["--config.file=prometheus.yml", "--storage.tsdb.path=series"]), vec![format!("--web.listen-address=127.0.0.1:{prometheus}")]]
+        .concat();
+    let _prometheus = Program::start(folder.path(), "prometheus", &tools::path("prometheus"), &all);
+    let query = |expression: &str| -> Value {
+        let answer = request(prometheus, "GET", &format!("/api/v1/query?query={}", encoded(expression)));
+        answer.and_then(|a| serde_json::from_str(&a.body).ok()).unwrap_or_default()
+    };
+    let log = |name: &str| fs::read_to_string(folder.path().join(format!("{name}.log"))).unwrap_or_default();
+    eventually("Prometheus has scraped it", SOON, || query("up{job=\"snapgap\"}")["data"]["result"][0]["value"][1] == "1");
+    let delivered = || {
+        let all = got.lock().expect("lock").clone();
+        let alerts = all.iter().flat_map(|m| m["alerts"].as_array().cloned().unwrap_or_default());
+        alerts.into_iter().find(|a| a["labels"]["alertname"] == "SnapgapObjectsDrifted" && a["status"] == "firing")
+    };
+    let begun = std::time::Instant::now();
+    while delivered().is_none() {
+        let state = request(prometheus, "GET", "/api/v1/alerts").map(|a| a.body);
+        let logs = (log("prometheus"), log("alertmanager"));
+        assert!(begun.elapsed() < SOON, "no alert within {SOON:?}: {state:?}\n{}\n{}", logs.0, logs.1);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let alert = delivered().expect("waited for");
+    println!("{alert:#}");
+    assert_eq!((alert["labels"]["cluster"].as_str(), alert["labels"]["severity"].as_str()), (Some("test"), Some("warning")));
+    let description = alert["annotations"]["description"].as_str().expect("a description");
+    assert!(alert["labels"]["app"].is_string() && description.contains("has drifted for") && !description.contains("<error"), "{description}");
+    let rules: Value = serde_json::from_str(&request(prometheus, "GET", "/api/v1/rules").expect("an answer").body).expect("JSON");
+    for rule in rules["data"]["groups"].as_array().expect("groups").iter().flat_map(|g| g["rules"].as_array().cloned().unwrap_or_default()) {
+        assert_eq!(rule["health"], "ok", "{rule:#}");
+    }
+    let mut all = Vec::new();
+    queries(&serde_json::from_str(&read("dashboards/snapgap-overview.json")).expect("JSON"), &mut all);
+    assert!(all.len() > 15, "only {} queries were found", all.len());
+    let mut empty = Vec::new();
+    for text in &all {
+        let text = text.replace("$__rate_interval", "1m").replace("$__interval", "1m");
+        let text = text.replace("=~\"$cluster\"", "=~\"test\"").replace("=~\"$job\"", "=~\".*\"").replace("=~\"$app\"", "=~\".*\"");
+        assert!(!text.contains('$'), "a variable that the test does not know: {text}");
+        let answer = query(&text);
+        assert_eq!(answer["status"], "success", "{text}: {answer}");
+        if answer["data"]["result"].as_array().is_none_or(Vec::is_empty) {
+            empty.push(text);
+        }
+    }
+    println!("of {} queries these have no series in this world: {empty:#?}", all.len());
+    assert!(empty.len() * 3 < all.len(), "too many panels are empty: {empty:#?}");
+}
