@@ -48,7 +48,9 @@ impl BackupStage {
         let objects = controllers.map(|(_, object)| &**object).chain(&namespaces);
         let archives = self.read.as_ref().map(|(_, _, archives)| archives.clone()).unwrap_or_default();
         let mut backed_up = velero::assess(objects, archives, live.cluster_uid.as_deref(), now);
-        backed_up.as_of = live.as_of.or(Some(now));
+        // Archives that could not be read may hold anything: nothing is known as of any moment, rather than "there is none".
+        let blind = failure.is_some() && self.read.is_none();
+        backed_up.as_of = if blind { None } else { live.as_of.or_else(|| self.read.is_some().then_some(now)) };
         backed_up.failure = failure.or_else(|| unread(live));
         if backed_up.failure.is_some() {
             // What was known stays known, marked with its age.
@@ -123,4 +125,28 @@ fn mark(path: &Path) -> Mark {
     }
     found.sort();
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::file::{File, Surroundings};
+
+    async fn run(text: &str, live: &Live, now: Timestamp) -> BackedUp {
+        let config = File::parse(text).and_then(|f| f.validate(&Surroundings { cache_dir: "/cache".into() })).expect("valid");
+        BackupStage::new(Arc::new(config), Redactor::new([0; 32])).run(live, now).await.0
+    }
+
+    #[tokio::test]
+    async fn what_was_never_read_is_known_as_of_no_moment() {
+        let now: Timestamp = "2026-01-02T03:04:05Z".parse().expect("a time");
+        let unread = Live { failure: Some(Failure::new("network", "no answer")), ..Live::default() };
+        let read = Live { as_of: Some(now), discovered: true, ..Live::default() };
+        let nothing = run("", &unread, now).await;
+        assert!(nothing.as_of.is_none() && nothing.failure.is_some(), "no cluster and no archive: nobody knows of any backup");
+        let missing = run("velero: {backups: [{file: /nowhere/b.tar.gz}]}", &read, now).await;
+        assert!(missing.as_of.is_none() && missing.failure.is_some(), "an archive that cannot be found is no proof that there is none");
+        let none = run("", &read, now).await;
+        assert!(none.as_of == Some(now) && none.failure.is_none(), "a cluster without Velero has no backups");
+    }
 }
