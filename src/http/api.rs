@@ -22,7 +22,7 @@ use crate::{
     config::Layer,
     object::ObjectId,
     report::{
-        Report,
+        self, Report,
         model::{Drift, ObjectReport, Recovery},
     },
 };
@@ -66,27 +66,7 @@ pub(super) struct ReportQuery {
 pub(super) async fn report(Extract(state): Extract<State>, uri: Uri) -> Result<Response, Problem> {
     let query: ReportQuery = query(&uri)?;
     let published = published(&state)?;
-    blocking(move || if query.all { json_response(&*published.report) } else { json_response(&findings(&published.report)) }).await?
-}
-
-/// The report without what is clean.
-fn findings(report: &Report) -> Report {
-    Report {
-        schema: report.schema.clone(),
-        now: report.now,
-        as_of: report.as_of.clone(),
-        summary: report.summary.clone(),
-        windows: report.windows.clone(),
-        apps: report.apps.clone(),
-        objects: report.objects.iter().filter(|object| object.is_finding()).cloned().collect(),
-        backups: report.backups.clone(),
-        schedules: report.schedules.clone(),
-        locations: report.locations.clone(),
-        sources: report.sources.clone(),
-        blind_spots: report.blind_spots.iter().filter(|spot| spot.matters).cloned().collect(),
-        suppressed: report.suppressed.clone(),
-        notes: report.notes.clone(),
-    }
+    blocking(move || json_response(report::json::printed(&published.report, query.all).as_ref())).await?
 }
 
 /// Which objects are asked for. Lists are separated by commas.
