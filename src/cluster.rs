@@ -14,6 +14,7 @@ pub mod limits;
 pub mod page;
 pub mod rbac;
 pub mod state;
+pub mod tally;
 pub mod watch;
 pub mod wire;
 

@@ -9,6 +9,7 @@ pub mod id;
 pub mod path;
 pub mod quantity;
 pub mod redact;
+pub mod shelf;
 pub mod yaml;
 
 pub use admit::{AdmitError, Content, DeployerMark, Fingerprint, Meta, Object, Owner, admit, expand, is_list};

@@ -109,6 +109,17 @@ pub struct AppState {
     pub history: Arc<AppHistory>,
 }
 
+impl AppState {
+    /// Whether it says what another one says, by the values that they share.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let render = match (&self.rendered, &other.rendered) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        render && Arc::ptr_eq(&self.history, &other.history) && self.failure == other.failure && self.app == other.app
+    }
+}
+
 /// The result of one render.
 #[derive(Clone, Debug)]
 pub struct Rendered {

@@ -245,7 +245,7 @@ impl State {
     }
 
     /// Whether every kind that could be read before is out of reach: the server is, not the kinds. Refusals are answers and do not count.
-    fn cut_off(&self) -> bool {
+    pub fn cut_off(&self) -> bool {
         let mut reachable =
             self.kinds.values().filter(|e| !matches!(e.choice, Choice::Skip(_)) && !e.trouble.as_ref().is_some_and(|t| t.at_once)).peekable();
         reachable.peek().is_some() && reachable.all(|e| e.trouble.is_some())

@@ -29,6 +29,7 @@ use super::{
     intake::Intake,
     limits::{Backoff, Limits},
     state::{Now, State, Target},
+    tally::Requests,
     wire::Wire,
 };
 use crate::{
@@ -47,7 +48,7 @@ const NEW_KIND: Duration = Duration::from_secs(3);
 const RESTART: Duration = Duration::from_secs(5);
 
 /// What the inventory did since it was started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Discovery rounds.
     pub discoveries: u64,
@@ -61,6 +62,10 @@ pub struct Stats {
     pub failures: u64,
     /// Views published.
     pub views: u64,
+    /// Watches after which a list had to be made anew.
+    pub restarts: u64,
+    /// Requests by verb and outcome.
+    pub requests: Requests,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +76,7 @@ struct Counters {
     events: AtomicU64,
     failures: AtomicU64,
     views: AtomicU64,
+    restarts: AtomicU64,
 }
 
 fn count(counter: &AtomicU64) {
@@ -90,6 +96,8 @@ struct Shared {
     rediscover: Notify,
     /// What was refused may be allowed now.
     mended: Notify,
+    /// The server answers again after it was out of reach as a whole.
+    returned: watch::Sender<()>,
     lists: Semaphore,
     counters: Counters,
 }
@@ -102,6 +110,15 @@ impl Shared {
 
     fn limits(&self) -> &Limits {
         &self.wire.limits
+    }
+
+    /// A kind was read. If it is the first one after an outage, the others need not wait out their pauses.
+    fn answered(&self, returned: bool) {
+        if returned {
+            self.returned.send_replace(());
+            self.rediscover.notify_one();
+        }
+        self.news.notify_one();
     }
 }
 
@@ -130,6 +147,7 @@ impl Inventory {
             news: Notify::new(),
             rediscover: Notify::new(),
             mended: Notify::new(),
+            returned: watch::channel(()).0,
             lists: Semaphore::new(limits.lists.max(1)),
             counters: Counters::default(),
         });
@@ -175,6 +193,8 @@ impl Inventory {
             events: read(&c.events),
             failures: read(&c.failures),
             views: read(&c.views),
+            restarts: read(&c.restarts),
+            requests: self.shared.wire.tally.requests(),
         }
     }
 }

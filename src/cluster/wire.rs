@@ -17,7 +17,9 @@ use super::{
     discovery::Served,
     limits::Limits,
     page::{PageEnd, read_page},
+    tally::Tally,
 };
+use crate::metrics::Verb;
 
 /// Bytes of a discovery document. A server with thousands of kinds sends a few MiB.
 const DOCUMENT_BYTES: usize = 64 << 20;
@@ -31,6 +33,8 @@ pub struct Wire {
     connection: Connection,
     /// Bounds and periods.
     pub limits: Limits,
+    /// Every request that was made.
+    pub tally: Tally,
 }
 
 type Body = Pin<Box<dyn AsyncBufRead + Send>>;
@@ -43,7 +47,7 @@ fn built<T>(request: Result<T, kube::core::request::Error>) -> Result<T, CallErr
 impl Wire {
     /// Over a connection.
     pub fn new(connection: Connection, limits: Limits) -> Self {
-        Self { connection, limits }
+        Self { connection, limits, tally: Tally::default() }
     }
 
     /// The connection.
@@ -53,6 +57,27 @@ impl Wire {
 
     async fn within<T>(&self, call: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
         timeout(self.limits.call, call).await.unwrap_or(Err(CallError::Timeout(self.limits.call)))
+    }
+
+    /// Waits for the head of an answer, and counts what came.
+    async fn sent<B>(&self, verb: Verb, call: impl Future<Output = Result<B, kube::Error>>) -> Result<Body, CallError>
+    where
+        B: AsyncBufRead + Send + 'static,
+    {
+        let mut pending = self.tally.begin(verb);
+        match call.await {
+            Ok(body) => {
+                pending.answered(200);
+                Ok(Box::pin(body))
+            }
+            Err(e) => {
+                let error = CallError::of(&e);
+                if let CallError::Status { code, .. } = &error {
+                    pending.answered(*code);
+                }
+                Err(error)
+            }
+        }
     }
 
     /// A small document at a path.
@@ -65,8 +90,8 @@ impl Wire {
             request.headers_mut().insert("accept", accept);
         }
         self.within(async {
-            let body = self.connection.client.request_stream(request).await.map_err(|e| CallError::of(&e))?;
-            let text = whole(Box::pin(body), DOCUMENT_BYTES).await?;
+            let body = self.sent(Verb::Discover, self.connection.client.request_stream(request)).await?;
+            let text = whole(body, DOCUMENT_BYTES).await?;
             serde_json::from_slice(&text).map_err(|e| CallError::malformed(&e))
         })
         .await
@@ -79,8 +104,8 @@ impl Wire {
     pub async fn get(&self, kind: &Served, namespace: Option<&str>, name: &str) -> Result<Value, CallError> {
         let request = built(Request::new(kind.path_in(namespace)).get(name, &GetParams::default()))?;
         self.within(async {
-            let body = self.connection.client.request_stream(request).await.map_err(|e| CallError::of(&e))?;
-            let text = whole(Box::pin(body), self.limits.event_bytes).await?;
+            let body = self.sent(Verb::Get, self.connection.client.request_stream(request)).await?;
+            let text = whole(body, self.limits.event_bytes).await?;
             serde_json::from_slice(&text).map_err(|e| CallError::malformed(&e))
         })
         .await
@@ -129,8 +154,8 @@ impl Wire {
         let request = built(if metadata { request.list_metadata(&params) } else { request.list(&params) })?;
         let text = self
             .within(async {
-                let body = self.connection.client.request_stream(request).await.map_err(|e| CallError::of(&e))?;
-                whole(Box::pin(body), self.limits.page_bytes).await
+                let body = self.sent(Verb::List, self.connection.client.request_stream(request)).await?;
+                whole(body, self.limits.page_bytes).await
             })
             .await?;
         read_page(&text, take)
@@ -148,8 +173,8 @@ impl Wire {
         if let Ok(identity) = "identity".parse() {
             request.headers_mut().insert("accept-encoding", identity);
         }
-        let body = self.within(async { self.connection.client.request_stream(request).await.map_err(|e| CallError::of(&e)) }).await?;
-        Ok(Events { body: Box::pin(body), line: Vec::new(), cap: self.limits.event_bytes })
+        let body = self.within(self.sent(Verb::Watch, self.connection.client.request_stream(request))).await?;
+        Ok(Events { body, line: Vec::new(), cap: self.limits.event_bytes })
     }
 }
 

@@ -57,13 +57,15 @@ impl Memory {
         self.lock().onsets.last_tip(source)
     }
 
-    /// Takes a report in, and writes the file if it is time.
-    pub fn advance(&self, report: &Report, now: Timestamp) {
-        Arc::make_mut(&mut self.lock().onsets).advance(report, now);
+    /// Takes a report in, and writes the file if it is time. Returns whether the next report can say since when something is that this one
+    /// could not.
+    pub fn advance(&self, report: &Report, now: Timestamp) -> bool {
+        let learned = Arc::make_mut(&mut self.lock().onsets).advance(report, now);
         let due = self.lock().saved_at.is_none_or(|at| now.duration_since(at) >= PAUSE);
         if due {
             self.save(now);
         }
+        learned
     }
 
     /// Writes the file if anything changed since.

@@ -95,7 +95,7 @@ impl Tasks {
             let apps = config.apps.values().filter(|a| a.source == source.name).cloned().collect();
             spawn(&tracker, &token, task.run(apps));
         }
-        spawn(&tracker, &token, cluster::keep_reading(config.clone(), shared.redactor.clone(), shared.board.clone(), live_out));
+        spawn(&tracker, &token, cluster::keep_reading(config.clone(), shared.redactor.clone(), shared.board.clone(), shared.counters.clone(), live_out));
         spawn(&tracker, &token, read_backups(config.clone(), shared.clone(), live.clone(), backed_out));
         spawn(&tracker, &token, judge(config, shared, Witnesses { declared, live, backed_up }, collected));
         tracker.close();
@@ -213,12 +213,18 @@ fn jitter(name: &SourceName) -> f64 {
 }
 
 impl Collected {
+    /// Takes in what a cycle of one source brought. One without news only makes the value younger and wakes nobody.
     fn put(&self, name: SourceName, output: crate::stages::git::SourceOutput) {
-        self.declared.send_modify(|slot| {
+        self.declared.send_if_modified(|slot| {
             let mut next = slot.as_deref().cloned().unwrap_or_default();
-            next.sources.insert(name, output.state);
-            next.apps.extend(output.apps);
+            let before = next.sources.insert(name, output.state.clone());
+            let mut news = before.is_none_or(|b| (b.tip, b.failure) != (output.state.tip, output.state.failure));
+            for (name, app) in output.apps {
+                news |= next.apps.get(&name).is_none_or(|known| !known.is_same(&app));
+                next.apps.insert(name, app);
+            }
             *slot = Some(Arc::new(next));
+            news
         });
     }
 
@@ -279,10 +285,14 @@ async fn judge(config: Arc<Config>, shared: Shared, mut witnesses: Witnesses, co
                     memo = returned;
                     let report = Arc::new(report);
                     shared.counters.phase(Phase::Compare, clock.elapsed(), None);
-                    shared.memory.advance(&report, now);
+                    let learned = shared.memory.advance(&report, now);
                     shared.counters.absorb(&report);
                     shared.board.finished(&Stage::Verdict, Timestamp::now(), Ok(()));
                     shared.report.send_replace(Some(Arc::new(super::publish(report, parts))));
+                    // What is dated only by being seen was not dated in the report that showed it first.
+                    if learned {
+                        continue;
+                    }
                 }
                 Err(e) => {
                     memo = verdict::Memo::default();

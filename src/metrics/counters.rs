@@ -66,7 +66,7 @@ impl Phase {
 }
 
 /// A verb of the Kubernetes API, as a label value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Verb {
     /// One object.
     Get,
@@ -236,14 +236,14 @@ impl Counters {
         count(&self.reads, &self.read_failures, location.unwrap_or_default(), failure, &table::READ_REASONS);
     }
 
-    /// Counts a request to the Kubernetes API; without a status no answer came.
-    pub fn kube_request(&self, verb: Verb, status: Option<u16>) {
-        self.kube_requests.with_label_values(&[verb.name(), status.map_or("none", table::code)]).inc();
+    /// Counts requests to the Kubernetes API; without a status no answer came.
+    pub fn kube_requests(&self, verb: Verb, status: Option<u16>, more: u64) {
+        self.kube_requests.with_label_values(&[verb.name(), status.map_or("none", table::code)]).inc_by(more);
     }
 
-    /// Counts a watch that had to start again with a list.
-    pub fn kube_watch_restart(&self) {
-        self.kube_watch_restarts.inc();
+    /// Counts watches that had to start again with a list.
+    pub fn kube_watch_restarts(&self, more: u64) {
+        self.kube_watch_restarts.inc_by(more);
     }
 
     /// Counts an answer of our own listener. `handler` is a route's name, never a path.

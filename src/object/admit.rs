@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::{Gvk, ObjectId, Redactor, Text};
+use super::{Gvk, ObjectId, Redactor, Text, shelf};
 
 /// Why something is not a Kubernetes object. The message never quotes content.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -57,7 +57,8 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-/// An object's content as compact JSON text with sorted keys. Kept as text because a tree of values takes ten times the memory.
+/// An object's content as compact JSON text with sorted keys. Kept as text because a tree of values takes ten times the memory,
+/// and each text once however many witnesses hold it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Content {
     json: Arc<str>,
@@ -68,7 +69,7 @@ impl Content {
     /// Content of this value; keys are sorted because `serde_json` maps are.
     pub fn of(value: &Value) -> Self {
         let json = value.to_string();
-        Self { print: Fingerprint::of(json.as_bytes()), json: json.into() }
+        Self { print: Fingerprint::of(json.as_bytes()), json: shelf::shared(&json) }
     }
 
     /// The compact JSON text.
@@ -271,7 +272,7 @@ fn owners(metadata: &Map<String, Value>) -> Vec<Owner> {
 fn managers(metadata: &Map<String, Value>) -> Option<Arc<str>> {
     let kept: Vec<&Value> =
         metadata.get("managedFields")?.as_array()?.iter().filter(|e| e.get("subresource").and_then(Value::as_str) != Some("status")).collect();
-    if kept.is_empty() { None } else { serde_json::to_string(&kept).ok().map(Arc::from) }
+    if kept.is_empty() { None } else { serde_json::to_string(&kept).ok().map(|text| shelf::shared(&text)) }
 }
 
 /// Reads the deployer's mark. Sources: Argo CD `util/argo/resource_tracking.go`, Flux `kustomize-controller` owner labels, Helm

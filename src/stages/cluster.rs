@@ -11,15 +11,19 @@ use tokio::sync::watch;
 
 use super::git::KubeFacts;
 use crate::{
-    cluster::{self, Connection, DumpLimits, Inventory, Limits, Progress},
+    cluster::{self, Connection, DumpLimits, Inventory, Limits, Progress, Stats},
     config::Config,
     daemon::board::{Stage, StageBoard},
+    metrics::Counters,
     object::Redactor,
     witness::{Failure, Live},
 };
 
 /// How often a dump on disk is looked at for changes.
 const DUMP_PERIOD: Duration = Duration::from_millis(500);
+
+/// How often the age of a view that did not change is passed on, and the inventory's work counted.
+const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// How long the daemon waits before it tries again to find a cluster at all.
 const RECONNECT: Duration = Duration::from_secs(10);
@@ -66,11 +70,17 @@ async fn read_dump(path: PathBuf, redactor: Redactor, now: Timestamp) -> Live {
     }
 }
 
-/// Keeps reading until dropped: publishes every new view, and notes on the board how it goes.
-pub async fn keep_reading(config: Arc<Config>, redactor: Redactor, board: StageBoard, out: watch::Sender<Option<Arc<Live>>>) {
+/// Keeps reading until dropped: publishes every new view, notes on the board how it goes, and counts requests.
+pub async fn keep_reading(
+    config: Arc<Config>,
+    redactor: Redactor,
+    board: StageBoard,
+    counters: Arc<Counters>,
+    out: watch::Sender<Option<Arc<Live>>>,
+) {
     match &config.cluster.dump {
         Some(path) => follow_dump(path, &redactor, &board, &out).await,
-        None => follow_cluster(&config, &redactor, &board, &out).await,
+        None => follow_cluster(&config, &redactor, &board, &counters, &out).await,
     }
 }
 
@@ -79,7 +89,16 @@ fn note(board: &StageBoard, live: &Live) {
     board.finished(&Stage::Cluster, Timestamp::now(), outcome);
 }
 
-async fn follow_cluster(config: &Config, redactor: &Redactor, board: &StageBoard, out: &watch::Sender<Option<Arc<Live>>>) {
+/// Adds to the counters what an inventory did since the last time.
+fn count(counters: &Counters, known: &mut Stats, now: Stats) {
+    for ((verb, status), total) in &now.requests {
+        counters.kube_requests(*verb, *status, total - known.requests.get(&(*verb, *status)).copied().unwrap_or_default());
+    }
+    counters.kube_watch_restarts(now.restarts - known.restarts);
+    *known = now;
+}
+
+async fn follow_cluster(config: &Config, redactor: &Redactor, board: &StageBoard, counters: &Counters, out: &watch::Sender<Option<Arc<Live>>>) {
     loop {
         board.started(&Stage::Cluster, Timestamp::now());
         let connection = match Connection::connect(&config.cluster).await {
@@ -102,13 +121,38 @@ async fn follow_cluster(config: &Config, redactor: &Redactor, board: &StageBoard
         };
         let inventory = Inventory::start(connection, &config.cluster, redactor.clone(), Limits::default());
         let mut views = inventory.subscribe();
-        while views.changed().await.is_ok() {
-            let view = views.borrow_and_update().clone();
-            note(board, &view);
-            out.send_replace(Some(view));
+        let (mut known, mut heartbeat) = (Stats::default(), tokio::time::interval(HEARTBEAT));
+        loop {
+            tokio::select! {
+                changed = views.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    let view = views.borrow_and_update().clone();
+                    note(board, &view);
+                    out.send_replace(Some(view));
+                }
+                _ = heartbeat.tick() => {
+                    renew(board, &views.borrow(), out);
+                    count(counters, &mut known, inventory.stats());
+                }
+            }
         }
         tokio::time::sleep(RECONNECT).await;
     }
+}
+
+/// Passes on that a view is as true now as when it was published, without waking anybody.
+fn renew(board: &StageBoard, view: &Arc<Live>, out: &watch::Sender<Option<Arc<Live>>>) {
+    out.send_if_modified(|slot| {
+        if let Some(held) = slot.as_mut().filter(|held| held.as_of < view.as_of) {
+            *held = view.clone();
+            if view.failure.is_none() {
+                board.confirmed(&Stage::Cluster, Timestamp::now());
+            }
+        }
+        false
+    });
 }
 
 /// Names, sizes and times of everything below a path: equal marks mean that nothing needs to be read again.
@@ -145,12 +189,10 @@ async fn follow_dump(path: &Path, redactor: &Redactor, board: &StageBoard, out: 
             (seen, renewed) = (current, now);
         } else if now.duration_since(renewed) > jiff::SignedDuration::from_secs(30) {
             // Unchanged files are as true now as when they were read.
-            out.send_if_modified(|slot| {
-                if let Some(live) = slot.as_ref().filter(|l| l.failure.is_none()) {
-                    *slot = Some(Arc::new(Live { as_of: Some(now), ..(**live).clone() }));
-                }
-                false
-            });
+            let last = out.borrow().clone();
+            if let Some(live) = last.filter(|l| l.failure.is_none()) {
+                renew(board, &Arc::new(Live { as_of: Some(now), ..(*live).clone() }), out);
+            }
             renewed = now;
         }
         tokio::time::sleep(DUMP_PERIOD).await;

@@ -140,8 +140,10 @@ impl Onsets {
 
     /// Takes a report in: first times of what is new in it, nothing of what is gone from it.
     ///
-    /// What a report could not judge is neither new nor gone: its times stay.
-    pub fn advance(&mut self, report: &Report, now: Timestamp) {
+    /// What a report could not judge is neither new nor gone: its times stay. Returns whether a drift is dated now that the report could not
+    /// date: only being seen tells when it began.
+    pub fn advance(&mut self, report: &Report, now: Timestamp) -> bool {
+        let mut learned = false;
         let mut drift = HashMap::new();
         let mut windows = HashMap::new();
         for object in &report.objects {
@@ -149,7 +151,10 @@ impl Onsets {
             match (object.drift, known) {
                 (Drift::Unknown, Some(known)) => drop(drift.insert(object.id.clone(), *known)),
                 (d, Some(known)) if d.is_drift() && known.0 == d => drop(drift.insert(object.id.clone(), *known)),
-                (d, _) if d.is_drift() => drop(drift.insert(object.id.clone(), (d, now))),
+                (d, _) if d.is_drift() => {
+                    learned |= object.drift_since.is_none();
+                    drift.insert(object.id.clone(), (d, now));
+                }
                 _ => {}
             }
             let known = self.windows.get(&object.id).copied();
@@ -163,6 +168,7 @@ impl Onsets {
         self.windows = windows;
         self.advance_windows(report, now);
         self.advance_tips(report, now);
+        learned
     }
 
     fn advance_windows(&mut self, report: &Report, now: Timestamp) {

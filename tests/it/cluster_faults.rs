@@ -10,6 +10,7 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use snapgap::{
     cluster::{Inventory, Limits},
+    metrics::Verb,
     object::ObjectId,
 };
 
@@ -90,7 +91,9 @@ async fn what_happened_while_we_were_cut_off_is_seen_on_return_without_listing_a
     let healed = until(&inventory, "the return", |l| listing(l, "", "ConfigMap") == "complete" && l.objects.contains_key(&map("comes"))).await;
     assert!(!healed.objects.contains_key(&map("goes")) && healed.objects.contains_key(&map("stays")));
     until(&inventory, "all kinds back", |l| l.failure.is_none() && !format!("{:?}", l.kinds).contains("Failed")).await;
-    assert_eq!(inventory.stats().lists, lists, "history was still known, so nothing was listed anew");
+    let stats = inventory.stats();
+    assert_eq!((stats.lists, stats.restarts), (lists, 0), "history was still known, so nothing was listed anew");
+    assert!(stats.requests.get(&(Verb::Watch, None)).is_some_and(|n| *n > 0), "watches were asked for in vain: {:?}", stats.requests);
     let begun = Instant::now();
     while age(&inventory) >= Duration::from_secs(5) {
         assert!(begun.elapsed() < Duration::from_secs(60), "every kind returns, and the view is young again");
@@ -98,6 +101,28 @@ async fn what_happened_while_we_were_cut_off_is_seen_on_return_without_listing_a
     }
     remove(&plane, "stays");
     remove(&plane, "comes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_kind_that_comes_back_after_an_outage_wakes_the_others() {
+    let plane = Violent::get();
+    let gate = Gate::before(plane.port).await;
+    // Pauses as they become in a long outage: the first ones end 4 to 8 s after the cut, the second ones 12 to 24 s after it.
+    let patient = Limits { retry: (Duration::from_secs(8), Duration::from_secs(30)), ..limits() };
+    let inventory = follow(&settings(plane.user_at("patient", &["system:masters"], gate.port)), patient).await;
+    inventory.first().await;
+    gate.close();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(age(&inventory) >= Duration::from_secs(8), "every kind is cut off");
+    gate.open();
+    let begun = Instant::now();
+    // The view is as young as the kind that comes back last.
+    while age(&inventory) >= Duration::from_secs(2) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "every kind returns");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    println!("all kinds are back {:?} after the server is", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,7 +140,8 @@ async fn a_delete_that_a_restarted_server_has_forgotten_is_still_noticed() {
     make(&plane, "after", "1");
     gate.open();
     until(&inventory, "the delete", |l| !l.objects.contains_key(&map("forgotten")) && l.objects.contains_key(&map("after"))).await;
-    assert!(inventory.stats().lists > lists, "a server that starts anew knows no older history");
+    let stats = inventory.stats();
+    assert!(stats.lists > lists && stats.restarts > 0, "a server that starts anew knows no older history: {stats:?}");
     remove(&plane, "after");
 }
 

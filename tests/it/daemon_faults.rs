@@ -9,7 +9,7 @@ use crate::support::{
     control_plane::{ControlPlane, Options},
     daemon::{Daemon, SOON, Setting, shipped_user},
     git_repo::Repo,
-    program::Folder,
+    program::{Folder, eventually},
 };
 
 const SETTINGS: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {a: b}\n";
@@ -54,9 +54,13 @@ fn a_killed_or_stalled_api_server_costs_no_verdict_and_is_picked_up_again() {
     println!("the status while it is dead: {:#}", status["stages"]);
     let cluster = daemon.json("/api/v1/report")["as_of"]["cluster"].clone();
     assert!(cluster["failure"].is_object(), "that the cluster cannot be reached is told: {cluster:#}");
+    let unanswered = daemon.metric("snapgap_kube_requests_total{code=\"none\",verb=\"watch\"}");
+    assert!(unanswered > Some(0.0), "requests without an answer are counted: {unanswered:?}");
     plane.start_api_server();
     sees_edits(&plane, &daemon);
     assert!(daemon.json("/api/v1/report")["as_of"]["cluster"]["failure"].is_null(), "healed is healed");
+    let restarts = || daemon.metric("snapgap_kube_watch_restarts_total");
+    eventually("watches that began again with a list are counted", SOON, || restarts() > Some(0.0));
 
     plane.stall_api_server();
     holds(&daemon, Duration::from_secs(20), "stalled");

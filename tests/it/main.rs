@@ -16,6 +16,7 @@ mod daemon_life;
 mod daemon_monitoring;
 mod daemon_noise;
 mod daemon_page;
+mod daemon_scale;
 mod deploy;
 mod generated;
 mod git_history;

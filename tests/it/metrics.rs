@@ -27,7 +27,7 @@ fn promtool_finds_nothing_to_say_about_the_exposition() {
     let counters = Arc::new(Counters::new().unwrap());
     counters.config_loaded(true, report.now);
     counters.absorb(&report);
-    counters.kube_request(snapgap::metrics::Verb::Get, Some(503));
+    counters.kube_requests(snapgap::metrics::Verb::Get, Some(503), 1);
     counters.http("page", 200, std::time::Duration::from_millis(3));
     let report = Arc::new(report);
     let limits = config::Metrics { max_object_series: 500, max_namespaces: 200 };

@@ -6,6 +6,8 @@ pub mod daemon;
 pub mod gate;
 pub mod git_repo;
 pub mod git_servers;
+pub mod manifests;
 pub mod program;
 pub mod render;
+pub mod scale;
 pub mod tools;

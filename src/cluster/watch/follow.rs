@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 use super::{Shared, count};
 use crate::{
@@ -27,6 +30,9 @@ const PERMISSIONS: [(&str, &str); 2] = [("rbac.authorization.k8s.io", "ClusterRo
 
 /// Refused readers return within this time after permissions changed, not all at once.
 const SPREAD: Duration = Duration::from_secs(2);
+
+/// Readers of a server that answers again return within this time, not all at once.
+const RETURN: Duration = Duration::from_millis(500);
 
 /// A watch that lasted for this long went well.
 const SETTLED: Duration = Duration::from_secs(1);
@@ -55,6 +61,8 @@ struct Reader {
     permits: bool,
     /// The server sends bookmarks for this kind, so silence means something.
     bookmarks: bool,
+    /// Told when the server answers again after an outage.
+    returned: watch::Receiver<()>,
 }
 
 /// Follows one kind until it is aborted.
@@ -62,7 +70,8 @@ pub(super) async fn follow(shared: Arc<Shared>, target: Target) {
     let gk = &target.served.gvk.gk;
     let among = |kinds: &[(&str, &str)]| kinds.iter().any(|(g, k)| gk.is(g, k));
     let (defines, permits) = (among(&DEFINITIONS), among(&PERMISSIONS));
-    Reader { shared, target, backoff: Backoff::default(), refusals: 0, defines, permits, bookmarks: false }.run().await;
+    let returned = shared.returned.subscribe();
+    Reader { shared, target, backoff: Backoff::default(), refusals: 0, defines, permits, bookmarks: false, returned }.run().await;
 }
 
 impl Reader {
@@ -73,6 +82,7 @@ impl Reader {
             let begun = Instant::now();
             if self.target.served.watch {
                 self.watch(from).await;
+                count(&self.shared.counters.restarts);
                 // A server that forgets at once what it has just listed must not be asked for list after list.
                 if begun.elapsed() < SETTLED {
                     sleep(churn.next(self.shared.limits().retry)).await;
@@ -89,6 +99,7 @@ impl Reader {
     async fn list(&mut self) -> String {
         let mut first = true;
         loop {
+            self.returned.mark_unchanged();
             let outcome = {
                 // The semaphore is never closed; without a permit the list runs all the same.
                 let _turn = self.shared.lists.acquire().await.ok();
@@ -98,10 +109,14 @@ impl Reader {
             match outcome {
                 Ok((objects, from)) => {
                     let known = self.shared.state().is_good(&self.target.served.gvk.gk) || !first;
-                    let news = self.shared.state().replace(&self.target.served.gvk.gk, objects, Now::read());
+                    let (news, returned) = {
+                        let mut state = self.shared.state();
+                        let cut_off = state.cut_off();
+                        (state.replace(&self.target.served.gvk.gk, objects, Now::read()), cut_off)
+                    };
                     self.backoff.reset();
                     self.refusals = 0;
-                    self.shared.news.notify_one();
+                    self.shared.answered(returned);
                     if self.defines && news && known {
                         self.shared.rediscover.notify_one();
                     }
@@ -134,7 +149,11 @@ impl Reader {
         }
         let pause = self.backoff.next(if refused { limits.refused } else { limits.retry }).max(cause.retry_after().unwrap_or_default());
         if !refused {
-            sleep(pause).await;
+            // The first kind that is back after an outage wakes the others, also those whose failure came later than its return.
+            if timeout(pause, self.returned.changed()).await.is_ok() {
+                self.backoff.reset();
+                sleep(RETURN.mul_f64(spread())).await;
+            }
         } else if timeout(pause, self.shared.mended.notified()).await.is_ok() {
             sleep(SPREAD.mul_f64(spread())).await;
         }
@@ -168,13 +187,19 @@ impl Reader {
         let asked = limits.watch.mul_f64(1.0 - spread() / 10.0);
         let seconds = u32::try_from(asked.as_secs().max(1)).unwrap_or(200);
         count(&self.shared.counters.watches);
+        self.returned.mark_unchanged();
         let mut events = match self.shared.wire.watch(&self.target.served, self.target.metadata, from, seconds).await {
             Ok(events) => events,
             Err(e) if e.expired() => return End::Forgotten,
             Err(e) => return End::Failed(e, Duration::ZERO),
         };
-        self.shared.state().healed(&gk, Now::read());
-        self.shared.news.notify_one();
+        let returned = {
+            let mut state = self.shared.state();
+            let cut_off = state.cut_off();
+            state.healed(&gk, Now::read());
+            cut_off
+        };
+        self.shared.answered(returned);
         loop {
             let silence = if self.bookmarks { limits.silence.min(asked + limits.overtime) } else { asked + limits.overtime };
             let heard = Instant::now();

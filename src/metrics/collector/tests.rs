@@ -25,8 +25,8 @@ fn worked() -> Arc<Counters> {
     counters.config_loaded(true, sample::now());
     counters.absorb(&sample::report());
     counters.phase(Phase::Compare, Duration::from_millis(20), None);
-    counters.kube_request(Verb::List, Some(403));
-    counters.kube_request(Verb::Other, None);
+    counters.kube_requests(Verb::List, Some(403), 1);
+    counters.kube_requests(Verb::Other, None, 1);
     counters.http("metrics", 200, Duration::from_millis(2));
     counters
 }

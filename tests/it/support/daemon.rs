@@ -24,11 +24,17 @@ pub const SOON: Duration = Duration::from_secs(40);
 
 /// The rules of the ClusterRole that the chart ships, for these groups of custom resources.
 pub fn shipped_rules(custom_groups: &[&str]) -> Vec<Value> {
+    let groups = format!("rbac.customResourceGroups={{{}}}", custom_groups.join(","));
+    shipped_rules_with(if custom_groups.is_empty() { &[] } else { std::slice::from_ref(&groups) })
+}
+
+/// The same, for these values of the chart (`KEY=VALUE`).
+pub fn shipped_rules_with(values: &[impl AsRef<str>]) -> Vec<Value> {
     let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/helm/snapgap");
     let mut command = Command::new(tools::path("helm"));
     command.args(["template", "snapgap", chart, "--show-only", "templates/rbac.yaml"]);
-    if !custom_groups.is_empty() {
-        command.args(["--set", &format!("rbac.customResourceGroups={{{}}}", custom_groups.join(","))]);
+    for value in values {
+        command.args(["--set", value.as_ref()]);
     }
     let out = command.output().expect("helm starts");
     assert!(out.status.success(), "helm template: {}", String::from_utf8_lossy(&out.stderr));
@@ -140,6 +146,22 @@ impl Daemon {
         all.extend(args.iter().map(|a| (*a).to_owned()));
         let program = Program::start(folder.path(), "snapgap", Path::new(env!("CARGO_BIN_EXE_snapgap")), &all);
         Self { port, config, program, folder }
+    }
+
+    /// Memory in KiB: resident now, and the most that ever was.
+    pub fn memory(&self) -> (u64, u64) {
+        let status = self.program.proc("status");
+        let field = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)?.trim().strip_suffix(" kB")?.parse().ok()).expect("a size");
+        (field("VmRSS:"), field("VmHWM:"))
+    }
+
+    /// Processor time that it has used.
+    pub fn cpu(&self) -> Duration {
+        let stat = self.program.proc("stat");
+        // The name stands in brackets and may hold anything; ticks are hundredths of a second on Linux.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |n: usize| fields[n].parse::<u64>().expect("ticks");
+        Duration::from_millis((ticks(11) + ticks(12)) * 10)
     }
 
     /// What it wrote to its log.

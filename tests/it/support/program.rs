@@ -87,6 +87,11 @@ impl Program {
         assert!(kill(self.pid, None).is_ok(), "{} ended:\n{}", self.log.display(), self.last_words());
     }
 
+    /// A file of the program under /proc.
+    pub fn proc(&self, file: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{file}", self.pid)).expect("the program runs")
+    }
+
     /// Sends a signal to the program alone.
     pub fn signal(&self, signal: Signal) {
         kill(self.pid, signal).expect("the program runs");
