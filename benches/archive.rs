@@ -32,7 +32,7 @@ fn main() {
     let (before, started) = (resident(), std::time::Instant::now());
     let archive = read(fs::File::open(&path).expect("a file"), "big", &limits, &Redactor::new([7; 32])).expect("read");
     let (took, kept) = (started.elapsed(), resident().saturating_sub(before));
-    let held: usize = archive.objects.values().map(|o| o.content.json().len() + o.meta.managers.as_ref().map_or(0, |m| m.len())).sum();
+    let held: usize = archive.objects.values().map(|o| o.content.json().len() + o.meta.managers().map_or(0, |m| m.len())).sum();
     let started = std::time::Instant::now();
     let status = process::Command::new("gzip").arg("-dc").arg(&path).stdout(process::Stdio::null()).status().expect("gzip");
     assert!(status.success());

@@ -1,7 +1,8 @@
 //! The numbers at full scale: a real API server with 10,000 objects, a repository that declares most of them, a backup, and the daemon over
 //! all three. Prints a table of figure, value and target. I/O: processes, loopback, files.
 //!
-//! `cargo bench --bench scale`; `SNAPGAP_SCALE=objects,edits` for another size. Takes some ten minutes and the programs of `tests/tools/get`.
+//! `cargo bench --bench scale`; `SNAPGAP_SCALE=objects,edits` for another size, `SNAPGAP_SCALE_HOLD=1` to keep world and daemon running at
+//! the first report, to be looked at, until standard input ends. Takes some ten minutes and the programs of `tests/tools/get`.
 
 #![allow(clippy::expect_used)]
 
@@ -80,7 +81,12 @@ fn main() {
     println!("| figure | value | target | |\n|---|---|---|---|");
     table.fact("load of the machine at the start", load());
     let joined = join::measure();
-    table.target("join of 10,000 objects from cold, one core", format!("{:.0} ms", joined.cold.as_secs_f64() * 1e3), "< 1 s", joined.cold < Duration::from_secs(1));
+    table.target(
+        "join of 10,000 objects from cold, one core",
+        format!("{:.0} ms", joined.cold.as_secs_f64() * 1e3),
+        "< 1 s",
+        joined.cold < Duration::from_secs(1),
+    );
     table.fact("join again after one edit, one core", format!("{:.0} ms", joined.warm.as_secs_f64() * 1e3));
     let binary = fs::metadata(env!("CARGO_BIN_EXE_snapgap")).map_or(0, |m| m.len());
     table.fact("size of the binary", format!("{:.1} MB", binary as f64 / 1e6));
@@ -95,9 +101,15 @@ fn main() {
     let first = begun.elapsed();
     let peak = daemon.memory().1;
     let report = daemon.json("/api/v1/report");
+    if std::env::var_os("SNAPGAP_SCALE_HOLD").is_some() {
+        println!("held: configuration {}, port {}", daemon.config.display(), daemon.port);
+        std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).expect("standard input");
+    }
     let summary = &report["summary"];
     assert!(summary["objects"].as_u64().is_some_and(|n| n as usize >= objects), "all objects are judged: {summary:#}");
     assert_eq!(summary["window"], "open", "{summary:#}");
+    let drifting = measure::drifting(&daemon);
+    assert!(drifting.is_empty(), "everything was applied: {} drift, for one {}", drifting.len(), drifting[0]);
     table.fact("objects in the report", &summary["objects"]);
     table.fact("first full report after", format!("{:.1} s", first.as_secs_f64()));
     table.fact("peak memory until then", format!("{:.1} MiB", mib(peak)));
@@ -105,10 +117,23 @@ fn main() {
     let quiet = measure::quiet(&world, &daemon, QUIET);
     let minutes = QUIET.as_secs_f64() / 60.0;
     let shown = quiet.asked.first().map(|a| format!(", {a}")).unwrap_or_default();
-    table.target("list, get and patch requests with nothing changing", format!("{} in {:.0} s{shown}", quiet.asked.len(), minutes * 60.0), "0", quiet.asked.is_empty());
-    table.target("requests of a Git cycle without news", format!("{} in {} cycles", quiet.git_requests, quiet.cycles), "1 each", quiet.git_requests.abs_diff(quiet.cycles as usize) <= 1);
+    table.target(
+        "list, get and patch requests with nothing changing",
+        format!("{} in {:.0} s{shown}", quiet.asked.len(), minutes * 60.0),
+        "0",
+        quiet.asked.is_empty(),
+    );
+    table.target(
+        "requests of a Git cycle without news",
+        format!("{} in {} cycles", quiet.git_requests, quiet.cycles),
+        "1 each",
+        quiet.git_requests.abs_diff(quiet.cycles as usize) <= 1,
+    );
     table.target("a Git cycle without news", &quiet.git, "median < 50 ms", quiet.git.quantile(0.5) < Duration::from_millis(50));
-    table.fact("processor time with nothing changing, Git asked every second", format!("{:.1} %", quiet.cpu.as_secs_f64() / QUIET.as_secs_f64() * 100.0));
+    table.fact(
+        "processor time with nothing changing, Git asked every second",
+        format!("{:.1} %", quiet.cpu.as_secs_f64() / QUIET.as_secs_f64() * 100.0),
+    );
     let resident = mib(daemon.memory().0);
     table.target("memory after the first report", format!("{resident:.1} MiB"), "< 100 MiB", resident < 100.0);
 

@@ -6,15 +6,16 @@
 pub mod admit;
 pub mod builtin;
 pub mod id;
+pub mod packed;
 pub mod path;
 pub mod quantity;
 pub mod redact;
-pub mod shelf;
 pub mod yaml;
 
 pub use admit::{AdmitError, Content, DeployerMark, Fingerprint, Meta, Object, Owner, admit, expand, is_list};
 pub use builtin::{Builtin, builtin};
 pub use id::{GroupKind, Gvk, ObjectId, Text};
+pub use packed::Packed;
 pub use path::{FieldPath, Step};
 pub use quantity::Quantity;
 pub use redact::Redactor;

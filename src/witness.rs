@@ -204,7 +204,7 @@ pub struct PastState {
     /// The first-parent commit that brought this state: the oldest of the run. `None`: older than the search reached.
     pub since: Option<Commit>,
     /// The object in that state; `None`: not declared.
-    pub object: Option<Object>,
+    pub object: Option<Arc<Object>>,
 }
 
 // ------------------------------------------------------------------------------------------------------------ cluster

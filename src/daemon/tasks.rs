@@ -95,7 +95,11 @@ impl Tasks {
             let apps = config.apps.values().filter(|a| a.source == source.name).cloned().collect();
             spawn(&tracker, &token, task.run(apps));
         }
-        spawn(&tracker, &token, cluster::keep_reading(config.clone(), shared.redactor.clone(), shared.board.clone(), shared.counters.clone(), live_out));
+        spawn(
+            &tracker,
+            &token,
+            cluster::keep_reading(config.clone(), shared.redactor.clone(), shared.board.clone(), shared.counters.clone(), live_out),
+        );
         spawn(&tracker, &token, read_backups(config.clone(), shared.clone(), live.clone(), backed_out));
         spawn(&tracker, &token, judge(config, shared, Witnesses { declared, live, backed_up }, collected));
         tracker.close();

@@ -3,14 +3,14 @@
 //! What a server fills in by itself (status, uid, resourceVersion, managedFields, ...) is taken out of the content and kept as facts
 //! beside it, so that two contents are equal exactly when a person would call the objects equal.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::{Gvk, ObjectId, Redactor, Text, shelf};
+use super::{Gvk, ObjectId, Packed, Redactor, Text};
 
 /// Why something is not a Kubernetes object. The message never quotes content.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -57,11 +57,11 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-/// An object's content as compact JSON text with sorted keys. Kept as text because a tree of values takes ten times the memory,
-/// and each text once however many witnesses hold it.
+/// An object's content as compact JSON text with sorted keys. Kept as packed text because a tree of values takes ten
+/// times the memory.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Content {
-    json: Arc<str>,
+    json: Packed,
     print: Fingerprint,
 }
 
@@ -69,12 +69,12 @@ impl Content {
     /// Content of this value; keys are sorted because `serde_json` maps are.
     pub fn of(value: &Value) -> Self {
         let json = value.to_string();
-        Self { print: Fingerprint::of(json.as_bytes()), json: shelf::shared(&json) }
+        Self { print: Fingerprint::of(json.as_bytes()), json: Packed::of(&json) }
     }
 
     /// The compact JSON text.
-    pub fn json(&self) -> &str {
-        &self.json
+    pub fn json(&self) -> String {
+        self.json.text()
     }
 
     /// The fingerprint of the text.
@@ -84,7 +84,7 @@ impl Content {
 
     /// The value. The text was written by [`Content::of`], so it always parses; `Null` stands for the impossible.
     pub fn value(&self) -> Value {
-        serde_json::from_str(&self.json).unwrap_or(Value::Null)
+        serde_json::from_str(&self.json.text()).unwrap_or(Value::Null)
     }
 }
 
@@ -137,8 +137,8 @@ pub struct Meta {
     pub owners: Vec<Owner>,
     /// The deployer's mark, if any.
     pub mark: Option<DeployerMark>,
-    /// `metadata.managedFields` as compact JSON, entries of the status subresource left out.
-    pub managers: Option<Arc<str>>,
+    /// `metadata.managedFields` as compact JSON, packed, entries of the status subresource left out.
+    pub managers: Option<Packed>,
     /// The backup of the Velero restore that wrote this object, from the labels that Velero leaves behind.
     pub restored_from: Option<Text>,
     /// Whether only metadata was read, because bodies of this kind are a controller's bookkeeping: the content then says nothing of
@@ -157,6 +157,13 @@ pub struct Object {
     pub content: Content,
     /// Facts that are not content.
     pub meta: Meta,
+}
+
+impl Meta {
+    /// `metadata.managedFields` as JSON text.
+    pub fn managers(&self) -> Option<String> {
+        self.managers.as_ref().map(Packed::text)
+    }
 }
 
 impl Object {
@@ -269,10 +276,10 @@ fn owners(metadata: &Map<String, Value>) -> Vec<Owner> {
         .collect()
 }
 
-fn managers(metadata: &Map<String, Value>) -> Option<Arc<str>> {
+fn managers(metadata: &Map<String, Value>) -> Option<Packed> {
     let kept: Vec<&Value> =
         metadata.get("managedFields")?.as_array()?.iter().filter(|e| e.get("subresource").and_then(Value::as_str) != Some("status")).collect();
-    if kept.is_empty() { None } else { serde_json::to_string(&kept).ok().map(|text| shelf::shared(&text)) }
+    if kept.is_empty() { None } else { serde_json::to_string(&kept).ok().map(|text| Packed::of(&text)) }
 }
 
 /// Reads the deployer's mark. Sources: Argo CD `util/argo/resource_tracking.go`, Flux `kustomize-controller` owner labels, Helm
@@ -325,7 +332,7 @@ mod tests {
         assert_eq!(bare.content, served.content);
         assert_eq!(served.meta.restored_from.as_deref(), Some("nightly"));
         assert_eq!(served.meta.resource_version.as_deref(), Some("7"));
-        assert!(served.meta.managers.as_deref().is_some_and(|m| m.contains("kubectl-edit") && !m.contains("status")));
+        assert!(served.meta.managers.map(|m| m.text()).is_some_and(|m| m.contains("kubectl-edit") && !m.contains("status")));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::history::{self, Point, StateMap};
 use crate::{
     config::{App, AppName, Config, History, Source},
     git::{GitTree, LineEnd, Repository, Tree},
-    object::{Redactor, Text},
+    object::{Object, Redactor, Text},
     render::{self, RenderError},
     witness::{AppHistory, AppState, Commit, Declared, Failure, Observed, Rendered, SourceState, Tip},
 };
@@ -243,10 +243,17 @@ impl SourceStage {
         last: Option<&AppState>,
         run: &mut SourceRun,
     ) -> Result<Arc<Rendered>, RenderError> {
+        let rendered_before = last.filter(|l| l.failure.is_none()).and_then(|l| l.rendered.clone());
+        // The same commit is the same tree: nothing of it needs to be read.
+        if let Some(rendered) = rendered_before.as_ref().filter(|r| r.revision == tip.sha)
+            && self.inputs.get(&app.name).is_some_and(|(_, f)| f == facts)
+        {
+            return Ok(rendered.clone());
+        }
         let closure = closure_of(app, tree)?;
         let unchanged = self.inputs.get(&app.name).is_some_and(|(c, f)| *c == closure && f == facts);
-        if let Some(rendered) = last.filter(|l| unchanged && l.failure.is_none()).and_then(|l| l.rendered.clone()) {
-            return Ok(if rendered.revision == tip.sha { rendered } else { Arc::new(Rendered { revision: tip.sha.clone(), ..(*rendered).clone() }) });
+        if let Some(rendered) = rendered_before.filter(|_| unchanged) {
+            return Ok(Arc::new(Rendered { revision: tip.sha.clone(), ..(*rendered).clone() }));
         }
         let outcome = render::render(app, &tip.sha, tree, &self.env.context(facts), now).await;
         run.renders.push((app.name.clone(), outcome.as_ref().err().map(|e| Failure::new(e.kind(), e.to_string()))));
@@ -278,7 +285,8 @@ impl SourceStage {
         };
         let mut states = self.past.remove(&app.name).unwrap_or_default();
         let mut fresh: HashMap<Text, Arc<StateMap>> = HashMap::new();
-        fresh.insert(rendered.evidence.closure.clone(), Arc::new(state_map(rendered)));
+        let tip_state = Arc::new(state_map(rendered, &StateMap::new()));
+        fresh.insert(rendered.evidence.closure.clone(), tip_state.clone());
         let mut points: Vec<Point> = Vec::with_capacity(commits.len());
         let (mut renders, mut ended) = (0, None);
         for commit in commits {
@@ -309,7 +317,7 @@ impl SourceStage {
                     None => {
                         renders += 1;
                         match render::render(app, &commit.sha, &tree, &self.env.context(facts), now).await {
-                            Ok(older) => Some(Arc::new(state_map(&older))),
+                            Ok(older) => Some(Arc::new(state_map(&older, &tip_state))),
                             Err(e) => {
                                 ended = Some(format!("at {}: {e}", short(&commit.sha)));
                                 None
@@ -333,8 +341,13 @@ fn short(sha: &str) -> &str {
     sha.get(..7).unwrap_or(sha)
 }
 
-fn state_map(rendered: &Rendered) -> StateMap {
-    rendered.objects.iter().map(|d| (d.object.id.clone(), d.object.clone())).collect()
+/// What was rendered, by identity; what is as in a newer state is shared with it.
+fn state_map(rendered: &Rendered, newer: &StateMap) -> StateMap {
+    let of = |object: &Object| match newer.get(&object.id) {
+        Some(known) if **known == *object => known.clone(),
+        _ => Arc::new(object.clone()),
+    };
+    rendered.objects.iter().map(|d| (d.object.id.clone(), of(&d.object))).collect()
 }
 
 fn closure_of(app: &App, tree: &dyn Tree) -> Result<Text, RenderError> {

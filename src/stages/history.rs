@@ -13,8 +13,8 @@ use crate::{
     witness::{AppHistory, Commit, PastState},
 };
 
-/// The objects of one state, by identity.
-pub type StateMap = BTreeMap<ObjectId, Object>;
+/// The objects of one state, by identity. States share what is alike in them.
+pub type StateMap = BTreeMap<ObjectId, Arc<Object>>;
 
 /// One first-parent commit and the closure hash of the app there; `None` if the app did not exist at that commit.
 pub type Point = (Commit, Option<Text>);
@@ -33,7 +33,7 @@ pub fn build(points: &[Point], states: &HashMap<Text, Arc<StateMap>>, root_reach
     let Some((tip, mut current)) = points.first().and_then(|(c, h)| Some((c, state_of(h)?))) else {
         return AppHistory { note, ..AppHistory::default() };
     };
-    let open = |object: Option<Object>| PastState { since: None, object };
+    let open = |object: Option<Arc<Object>>| PastState { since: None, object };
     for (id, object) in current.iter() {
         objects.insert(id.clone(), vec![open(Some(object.clone()))]);
     }
@@ -105,7 +105,7 @@ mod tests {
                         &Redactor::new([0; 32]),
                     );
                     let o = o.expect("an object");
-                    map.insert(o.id.clone(), o);
+                    map.insert(o.id.clone(), Arc::new(o));
                 }
                 let hash: Text = c.to_string().into();
                 if c != '!' {

@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::memo::{Memo, TrioKey};
+use super::memo::{Memo, TrioKey, managers_print};
 use crate::{
     config::IgnoreRule,
     drift::{Comparison, Leaf, LeafClass, Observed, Policy, Schema, Silence, compare},
@@ -130,7 +130,7 @@ impl Engine<'_> {
 
     /// Git against cluster and Git against backup.
     pub(super) fn trio(&self, wanted: Wanted<'_>, live: Option<&Object>, backup: Option<&Object>) -> Arc<Trio> {
-        let print = |o: &Object| (o.content.print(), self.memo.managers(o.meta.managers.as_ref()));
+        let print = |o: &Object| (o.content.print(), managers_print(o));
         let key = TrioKey {
             desired: wanted.object.content.print(),
             drops_namespace: wanted.drops_namespace,
@@ -148,7 +148,7 @@ impl Engine<'_> {
                 return Comparison::default();
             }
             let value = if is_live { values.live() } else { values.backup() };
-            self.compare(wanted, values.desired(), value, object.meta.managers.as_deref(), is_live)
+            self.compare(wanted, values.desired(), value, object.meta.managers().as_deref(), is_live)
         };
         let to_live = live.map(|o| pair(o, true));
         let to_backup = backup.map(|o| match (&to_live, live) {
@@ -178,10 +178,10 @@ impl Engine<'_> {
             desired: past.object.content.print(),
             drops_namespace: past.drops_namespace,
             live: None,
-            backup: Some((copy.content.print(), self.memo.managers(copy.meta.managers.as_ref()))),
+            backup: Some((copy.content.print(), managers_print(copy))),
         };
         self.memo.past(key, || {
-            let c = self.compare(past, &past.value(), &copy.content.value(), copy.meta.managers.as_deref(), false);
+            let c = self.compare(past, &past.value(), &copy.content.value(), copy.meta.managers().as_deref(), false);
             Past { holds: Outcome::of(&c).holds, differs: Arc::new(c.leaves.into_iter().map(|l| l.path).collect()) }
         })
     }

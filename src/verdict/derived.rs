@@ -15,7 +15,7 @@ mod tests;
 pub(super) use table::Rule;
 use table::{CONTROL_PLANE, INSTALLERS, RULES, When};
 
-use super::memo::Memo;
+use super::memo::{Memo, managers_print};
 use crate::object::{GroupKind, Object, ObjectId};
 
 /// The rule for objects whose owner is recoverable.
@@ -34,7 +34,7 @@ pub(super) fn rule_for(object: &Object, service: &dyn Fn(&ObjectId) -> Option<Va
     if !RULES.iter().any(of_kind) {
         return None;
     }
-    let managers = memo.managers(object.meta.managers.as_ref());
+    let managers = managers_print(object);
     // Endpoints depend on another object, so their answer cannot be remembered by their own content.
     let context = object.id.gk.is("", "Endpoints");
     let find = || {
@@ -48,7 +48,7 @@ pub(super) fn rule_for(object: &Object, service: &dyn Fn(&ObjectId) -> Option<Va
 fn may_be_installed(object: &Object) -> bool {
     // A Secret's value differs in the next installation, so what used the old one breaks.
     let installed = |m: &str| INSTALLERS.iter().any(|i| m.contains(i));
-    !holds_data(&object.id.gk) && !object.id.gk.is("", "Secret") && object.meta.managers.as_deref().is_some_and(installed)
+    !holds_data(&object.id.gk) && !object.id.gk.is("", "Secret") && object.meta.managers().is_some_and(|m| installed(&m))
 }
 
 /// The owner whose controller makes an object, if it has one. An owner that is not the controller only decides about garbage.
@@ -80,7 +80,7 @@ impl When {
                 let suffix = account.and_then(|a| id.name.strip_prefix(a)?.strip_prefix("-token-"));
                 suffix.is_some_and(|s| s.len() == 5 && s.bytes().all(|b| b.is_ascii_alphanumeric()))
             }
-            Self::OnlyInstallers => object.meta.managers.as_deref().is_some_and(only_installers),
+            Self::OnlyInstallers => object.meta.managers().is_some_and(|m| only_installers(&m)),
             Self::ServiceSelects => {
                 let of = ObjectId { gk: GroupKind::new("", "Service"), ..id.clone() };
                 let selector = |s: Value| s.pointer("/spec/selector").and_then(Value::as_object).is_some_and(|s| !s.is_empty());

@@ -250,7 +250,7 @@ impl Teller<'_, '_> {
         let of = |s: &crate::witness::PastState| HistoryEvidence {
             since: s.since.clone(),
             declared: s.object.is_some(),
-            backed_up: s.object.as_ref().and_then(holds),
+            backed_up: s.object.as_deref().and_then(holds),
         };
         Some(GitEvidence {
             app: name.clone(),
@@ -265,7 +265,7 @@ impl Teller<'_, '_> {
 
     fn live(&self) -> Option<LiveEvidence> {
         let object = self.case.live.last()?;
-        let entries: Vec<Value> = object.meta.managers.as_deref().and_then(|m| serde_json::from_str(m).ok()).unwrap_or_default();
+        let entries: Vec<Value> = object.meta.managers().and_then(|m| serde_json::from_str(&m).ok()).unwrap_or_default();
         let text = |e: &Value, key: &str| e.get(key).and_then(Value::as_str).map(str::to_owned);
         let of = |e: &Value| {
             let manager = text(e, "manager")?;
@@ -287,8 +287,8 @@ impl Teller<'_, '_> {
     /// Git against another side.
     fn against(&self, other: &Object, live: bool) -> Option<Comparison> {
         let wanted = self.case.claim?.wanted(&self.case.id);
-        let managers = other.meta.managers.as_deref();
-        Some(self.join.engine.compare(wanted, &wanted.value(), &other.content.value(), managers, live))
+        let managers = other.meta.managers();
+        Some(self.join.engine.compare(wanted, &wanted.value(), &other.content.value(), managers.as_deref(), live))
     }
 
     fn backups(&self) -> Vec<CopyEvidence> {

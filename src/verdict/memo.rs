@@ -14,7 +14,7 @@ use super::{
     compared::{Past, Trio},
     fast::{FastMap, quick_hash},
 };
-use crate::object::{Content, Fingerprint};
+use crate::object::{Content, Fingerprint, Object, Packed};
 
 /// Entries that a memo keeps of each sort if nothing else is asked for: enough for some 200,000 objects.
 const DEFAULT_CAP: usize = 200_000;
@@ -30,6 +30,11 @@ pub(super) struct TrioKey {
     pub live: Option<(Fingerprint, u64)>,
     /// The backup's content and its field managers.
     pub backup: Option<(Fingerprint, u64)>,
+}
+
+/// A hash of an object's field managers.
+pub(super) fn managers_print(object: &Object) -> u64 {
+    quick_hash(object.meta.managers.as_ref().map(Packed::bytes))
 }
 
 /// What is read out of a CustomResourceDefinition.
@@ -92,7 +97,6 @@ pub struct Memo {
     rules: RefCell<Cache<(Fingerprint, u64), Option<usize>>>,
     labels: RefCell<Cache<Fingerprint, Arc<Map<String, Value>>>>,
     definitions: RefCell<Cache<Fingerprint, Arc<Definition>>>,
-    managers: RefCell<Cache<usize, (Arc<str>, u64)>>,
 }
 
 impl Default for Memo {
@@ -121,7 +125,6 @@ impl Memo {
             rules: RefCell::default(),
             labels: RefCell::default(),
             definitions: RefCell::default(),
-            managers: RefCell::default(),
         }
     }
 
@@ -150,7 +153,6 @@ impl Memo {
         self.rules.borrow_mut().sweep(round);
         self.labels.borrow_mut().sweep(round);
         self.definitions.borrow_mut().sweep(round);
-        self.managers.borrow_mut().sweep(round);
     }
 
     fn remember<K: Eq + Hash, V: Clone>(&self, cache: &RefCell<Cache<K, V>>, key: K, make: impl FnOnce() -> V) -> (V, bool) {
@@ -183,21 +185,6 @@ impl Memo {
     /// Which rule of [`super::derived`] says so, by content alone.
     pub(super) fn rule(&self, content: Fingerprint, managers: u64, make: impl FnOnce() -> Option<usize>) -> Option<usize> {
         self.remember(&self.rules, (content, managers), make).0
-    }
-
-    /// A hash of managedFields. They are the largest part of many objects and rarely change, so each text is read once: its address
-    /// stands for it as long as the entry keeps it alive.
-    pub(super) fn managers(&self, managers: Option<&Arc<str>>) -> u64 {
-        let Some(text) = managers else { return 0 };
-        let round = self.round.get();
-        let address = Arc::as_ptr(text).cast::<u8>() as usize;
-        if let Some(((_, hash), used)) = self.managers.borrow_mut().entries.get_mut(&address) {
-            *used = round;
-            return *hash;
-        }
-        let hash = quick_hash(Some(text));
-        self.managers.borrow_mut().put(address, (text.clone(), hash), round, self.cap);
-        hash
     }
 
     /// The labels of a content.

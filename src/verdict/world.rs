@@ -254,7 +254,7 @@ impl World {
         let of = |(replicas, sha, clock): &(Option<u32>, &str, &str)| {
             let mut past = object.clone();
             past["spec"]["replicas"] = json!(replicas);
-            PastState { since: Some(commit(sha, clock)), object: replicas.map(|_| take(past)) }
+            PastState { since: Some(commit(sha, clock)), object: replicas.map(|_| Arc::new(take(past))) }
         };
         let states = states.iter().map(of).collect();
         let id = take(object.clone()).id;
@@ -267,7 +267,7 @@ impl World {
         let object = take(object);
         let states = vec![
             PastState { since: Some(commit(sha, clock)), object: None },
-            PastState { since: Some(commit("older", "00:01")), object: Some(object.clone()) },
+            PastState { since: Some(commit("older", "00:01")), object: Some(Arc::new(object.clone())) },
         ];
         self.amend(app, |h| drop(h.objects.insert(object.id.clone(), states)));
         self

@@ -46,8 +46,8 @@ pub fn listing(live: &Live, group: &str, kind: &str) -> String {
 pub fn everything(live: &Live) -> String {
     let mut text = format!("{live:?} {live:#?}");
     for object in live.objects.values() {
-        text.push_str(object.content.json());
-        text.push_str(object.meta.managers.as_deref().unwrap_or_default());
+        text.push_str(&object.content.json());
+        text.push_str(&object.meta.managers().unwrap_or_default());
     }
     for whole in live.controllers.values() {
         text.push_str(&whole.to_string());
@@ -104,7 +104,7 @@ async fn a_real_cluster_is_read_with_every_kind_judged_and_no_secret_value_anywh
     }
     let of = |group: &str, kind: &str, name: &str| live.objects.get(&ObjectId::new(group, kind, Some("read"), name)).cloned();
     let cart = of("apps", "Deployment", "cart").expect("the Deployment");
-    assert!(cart.content.json().contains("example.com/c:1") && cart.meta.managers.as_deref().is_some_and(|m| m.contains("kubectl")));
+    assert!(cart.content.json().contains("example.com/c:1") && cart.meta.managers().is_some_and(|m| m.contains("kubectl")));
     let bare = of("", "Pod", "bare").expect("the Pod");
     assert!(!bare.meta.partial && bare.content.json().contains("example.com/bare:1"), "a Pod that nothing owns is read whole");
 

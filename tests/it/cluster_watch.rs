@@ -39,8 +39,8 @@ pub async fn until(inventory: &Inventory, what: &str, has: impl Fn(&Live) -> boo
     }
 }
 
-fn content<'a>(live: &'a Live, id: &ObjectId) -> &'a str {
-    live.objects.get(id).map_or("", |o| o.content.json())
+fn content(live: &Live, id: &ObjectId) -> String {
+    live.objects.get(id).map(|o| o.content.json()).unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,6 +17,7 @@ fn a_full_cluster_costs_little_memory_no_requests_when_quiet_and_an_edit_shows_w
     let daemon = Daemon::start(&world.setting());
     let report = daemon.json("/api/v1/report");
     assert!(report["summary"]["objects"].as_u64().is_some_and(|n| n as usize >= OBJECTS), "{:#}", report["summary"]);
+    assert_eq!(measure::drifting(&daemon), Vec::<String>::new(), "everything was applied");
     let quiet = measure::quiet(&world, &daemon, Duration::from_secs(18));
     println!("a Git cycle takes {}; processor time when quiet {:?}", quiet.git, quiet.cpu);
     assert_eq!(quiet.asked, Vec::<String>::new(), "nothing is asked beyond the watches");

@@ -34,7 +34,7 @@ use super::{
     git_repo::Repo,
     git_servers::GitHttp,
     manifests::NAMESPACES,
-    program::Folder,
+    program::{Folder, eventually},
 };
 use kinds::{GROUP, Many};
 
@@ -83,7 +83,9 @@ impl World {
         let rest = kinds::rest(total, &|_| 2);
         let begun = Instant::now();
         let mut made = runtime.block_on(fill(&client, &first));
-        plane.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]);
+        // kubectl gives up on a definition that has no conditions yet.
+        let established = || plane.try_kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=10s"], "").is_ok();
+        eventually("the custom kinds are served", Duration::from_secs(60), established);
         made.extend(runtime.block_on(fill(&client, &rest)));
         let filling = begun.elapsed();
         let (objects, bytes) = (made.len(), made.iter().map(|o| o.to_string().len()).sum());
@@ -99,7 +101,8 @@ impl World {
     pub fn setting(&self) -> Setting {
         let groups = format!("rbac.customResourceGroups={{{GROUP}}}");
         let kubeconfig = user_with(&self.plane, USER, &shipped_rules_with(&[groups.as_str(), "rbac.secrets=true"]));
-        let apps: Vec<String> = (0..NAMESPACES).map(|n| format!("- {{name: {0}, path: apps/{0}, namespace: {0}, renderer: directory}}", app(n))).collect();
+        let apps: Vec<String> =
+            (0..NAMESPACES).map(|n| format!("- {{name: {0}, path: apps/{0}, namespace: {0}, renderer: directory}}", app(n))).collect();
         Setting(format!(
             "sources:\n- {{name: main, url: '{}', ca_file: '{}', interval: 1s}}\napps:\n{}\ncluster: {{kubeconfig: '{}', secrets: true}}\n\
              velero: {{backups: [{{file: '{}'}}]}}\n",

@@ -105,12 +105,19 @@ fn workloads(share: &dyn Fn(usize) -> usize) -> Vec<Many> {
     let pod = |n: usize| namespaced("v1", "Pod", n, json!({"spec": pod_template("replicaset", 1)["spec"]}));
     vec![
         many("statefulsets", true, share(100), |n| {
-            namespaced("apps/v1", "StatefulSet", n, json!({"spec": {"serviceName": "x", "replicas": 2, "selector": selector("statefulset", n), "template": template("statefulset", n)}}))
+            namespaced(
+                "apps/v1",
+                "StatefulSet",
+                n,
+                json!({"spec": {"serviceName": "x", "replicas": 2, "selector": selector("statefulset", n), "template": template("statefulset", n)}}),
+            )
         }),
         many("daemonsets", true, share(20), |n| {
             namespaced("apps/v1", "DaemonSet", n, json!({"spec": {"selector": selector("daemonset", n), "template": template("daemonset", n)}}))
         }),
-        many("cronjobs", true, share(60), |n| namespaced("batch/v1", "CronJob", n, json!({"spec": {"schedule": "0 3 * * *", "jobTemplate": {"spec": job(n)}}}))),
+        many("cronjobs", true, share(60), |n| {
+            namespaced("batch/v1", "CronJob", n, json!({"spec": {"schedule": "0 3 * * *", "jobTemplate": {"spec": job(n)}}}))
+        }),
         many("jobs", false, share(60), |n| owned(namespaced("batch/v1", "Job", n, json!({"spec": job(n)})), "batch/v1", "CronJob", n)),
         many("replicasets", false, share(100), |n| {
             let spec = json!({"replicas": 3, "selector": selector("replicaset", n), "template": template("replicaset", n)});
@@ -118,11 +125,21 @@ fn workloads(share: &dyn Fn(usize) -> usize) -> Vec<Many> {
         }),
         many("pods", false, share(100), |n| owned(pod(n), "apps/v1", "ReplicaSet", n)),
         many("controllerrevisions", false, share(20), |n| {
-            owned(namespaced("apps/v1", "ControllerRevision", n, json!({"revision": 1, "data": {"spec": template("statefulset", n)}})), "apps/v1", "StatefulSet", n)
+            owned(
+                namespaced("apps/v1", "ControllerRevision", n, json!({"revision": 1, "data": {"spec": template("statefulset", n)}})),
+                "apps/v1",
+                "StatefulSet",
+                n,
+            )
         }),
         many("replicationcontrollers", true, share(10), |n| {
             let name = format!("replicationcontroller-{n}");
-            namespaced("v1", "ReplicationController", n, json!({"spec": {"replicas": 1, "selector": {"app.kubernetes.io/name": name}, "template": pod_template(&name, 1)}}))
+            namespaced(
+                "v1",
+                "ReplicationController",
+                n,
+                json!({"spec": {"replicas": 1, "selector": {"app.kubernetes.io/name": name}, "template": pod_template(&name, 1)}}),
+            )
         }),
         many("podtemplates", true, share(10), |n| namespaced("v1", "PodTemplate", n, json!({"template": template("podtemplate", n)}))),
     ]
@@ -134,7 +151,12 @@ fn in_namespaces(share: &dyn Fn(usize) -> usize) -> Vec<Many> {
     vec![
         many("services", true, share(500), |n| {
             let selector = json!({"app.kubernetes.io/name": format!("deployment-{n}")});
-            namespaced("v1", "Service", n, json!({"spec": {"clusterIP": "None", "selector": selector, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]}}))
+            namespaced(
+                "v1",
+                "Service",
+                n,
+                json!({"spec": {"clusterIP": "None", "selector": selector, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]}}),
+            )
         }),
         many("endpointslices", false, share(100), |n| {
             let rest = json!({"addressType": "IPv4", "endpoints": [{"addresses": ["10.1.2.3"]}], "ports": [{"name": "http", "port": 80}]});
@@ -147,26 +169,57 @@ fn in_namespaces(share: &dyn Fn(usize) -> usize) -> Vec<Many> {
             namespaced("networking.k8s.io/v1", "Ingress", n, json!({"spec": {"rules": [rule]}}))
         }),
         many("networkpolicies", true, share(100), |n| {
-            namespaced("networking.k8s.io/v1", "NetworkPolicy", n, json!({"spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"ports": [{"port": 8080}]}]}}))
+            namespaced(
+                "networking.k8s.io/v1",
+                "NetworkPolicy",
+                n,
+                json!({"spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"ports": [{"port": 8080}]}]}}),
+            )
         }),
         many("poddisruptionbudgets", true, share(100), |n| {
-            namespaced("policy/v1", "PodDisruptionBudget", n, json!({"spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": format!("{n}")}}}}))
+            namespaced(
+                "policy/v1",
+                "PodDisruptionBudget",
+                n,
+                json!({"spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": format!("{n}")}}}}),
+            )
         }),
         many("horizontalpodautoscalers", true, share(60), |n| {
             // None of the Deployments that Git declares, so that no replicas are excused.
             let target = scaled(n + 1_000_000);
-            namespaced("autoscaling/v2", "HorizontalPodAutoscaler", n, json!({"spec": {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 9}}))
+            namespaced(
+                "autoscaling/v2",
+                "HorizontalPodAutoscaler",
+                n,
+                json!({"spec": {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 9}}),
+            )
         }),
         many("roles", true, share(60), |n| namespaced(rbac, "Role", n, json!({"rules": rules()}))),
         many("rolebindings", true, share(60), |n| {
-            namespaced(rbac, "RoleBinding", n, json!({"roleRef": role_of("Role", n), "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": namespace(n)}]}))
+            namespaced(
+                rbac,
+                "RoleBinding",
+                n,
+                json!({"roleRef": role_of("Role", n), "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": namespace(n)}]}),
+            )
         }),
         many("persistentvolumeclaims", true, share(60), |n| {
-            namespaced("v1", "PersistentVolumeClaim", n, json!({"spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "none", "resources": {"requests": {"storage": "1Gi"}}}}))
+            namespaced(
+                "v1",
+                "PersistentVolumeClaim",
+                n,
+                json!({"spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "none", "resources": {"requests": {"storage": "1Gi"}}}}),
+            )
         }),
-        many("resourcequotas", true, share(50), |n| namespaced("v1", "ResourceQuota", n, json!({"spec": {"hard": {"count/things.nothing.example.com": "9"}}}))),
-        many("limitranges", true, share(50), |n| namespaced("v1", "LimitRange", n, json!({"spec": {"limits": [{"type": "PersistentVolumeClaim", "max": {"storage": "9Ti"}}]}}))),
-        many("leases", false, share(10), |n| namespaced("coordination.k8s.io/v1", "Lease", n, json!({"spec": {"holderIdentity": "x", "leaseDurationSeconds": 15}}))),
+        many("resourcequotas", true, share(50), |n| {
+            namespaced("v1", "ResourceQuota", n, json!({"spec": {"hard": {"count/things.nothing.example.com": "9"}}}))
+        }),
+        many("limitranges", true, share(50), |n| {
+            namespaced("v1", "LimitRange", n, json!({"spec": {"limits": [{"type": "PersistentVolumeClaim", "max": {"storage": "9Ti"}}]}}))
+        }),
+        many("leases", false, share(10), |n| {
+            namespaced("coordination.k8s.io/v1", "Lease", n, json!({"spec": {"holderIdentity": "x", "leaseDurationSeconds": 15}}))
+        }),
     ]
 }
 
@@ -179,13 +232,20 @@ fn global_ones(share: &dyn Fn(usize) -> usize) -> Vec<Many> {
             global(rbac, "ClusterRoleBinding", n, json!({"roleRef": role_of("ClusterRole", n), "subjects": [subject]}))
         }),
         many("persistentvolumes", false, share(30), |n| {
-            global("v1", "PersistentVolume", n, json!({"spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/data"}}}))
+            global(
+                "v1",
+                "PersistentVolume",
+                n,
+                json!({"spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/data"}}}),
+            )
         }),
         many("nodes", false, share(10), |n| global("v1", "Node", n, json!({"spec": {"podCIDR": format!("10.2.{n}.0/24")}}))),
         many("storageclasses", false, share(5), |n| global(storage, "StorageClass", n, json!({"provisioner": "disks.example.com"}))),
         many("csidrivers", false, share(3), |n| global(storage, "CSIDriver", n, json!({"spec": {"attachRequired": false}}))),
         many("priorityclasses", false, share(10), |n| global("scheduling.k8s.io/v1", "PriorityClass", n, json!({"value": 10 + n}))),
-        many("ingressclasses", false, share(3), |n| global("networking.k8s.io/v1", "IngressClass", n, json!({"spec": {"controller": "example.com/ingress"}}))),
+        many("ingressclasses", false, share(3), |n| {
+            global("networking.k8s.io/v1", "IngressClass", n, json!({"spec": {"controller": "example.com/ingress"}}))
+        }),
         many("runtimeclasses", false, share(3), |n| global("node.k8s.io/v1", "RuntimeClass", n, json!({"handler": "runc"}))),
         many("validatingwebhookconfigurations", false, share(3), |n| webhook("ValidatingWebhookConfiguration", n)),
         many("mutatingwebhookconfigurations", false, share(3), |n| webhook("MutatingWebhookConfiguration", n)),

@@ -58,10 +58,17 @@ pub struct Quiet {
     pub cpu: Duration,
 }
 
+/// What the report has to tell of drift: nothing, as everything that Git declares was applied.
+pub fn drifting(daemon: &Daemon) -> Vec<String> {
+    let found = daemon.json("/api/v1/objects?drift=changed,missing,removed,added,unknown&limit=5000")["objects"].as_array().expect("objects").clone();
+    found.iter().map(|o| format!("{}/{}: {} {} {}", o["kind"], o["name"], o["drift"], o["why"], o["fields"])).collect()
+}
+
 /// Lets time pass in which nothing changes.
 pub fn quiet(world: &World, daemon: &Daemon, lasting: Duration) -> Quiet {
     let runs = || daemon.metric("snapgap_git_fetches_total{source=\"main\"}").expect("a counter") as u64;
-    let as_of = || daemon.json("/api/v1/status")["report"]["as_of"]["cluster"]["at"].as_str().and_then(|t| t.parse::<Timestamp>().ok()).expect("a time");
+    let as_of =
+        || daemon.json("/api/v1/status")["report"]["as_of"]["cluster"]["at"].as_str().and_then(|t| t.parse::<Timestamp>().ok()).expect("a time");
     let stage = || {
         let stages = daemon.json("/api/v1/status")["stages"].as_array().expect("stages").clone();
         stages.into_iter().find(|s| s["stage"] == "git").expect("one source")
