@@ -55,7 +55,7 @@ fn definition(c: usize) -> Value {
     let schema = json!({"type": "object", "properties": {
         "spec": {"type": "object", "properties": {
             "size": {"type": "integer", "default": 3},
-            "mode": {"type": "string", "enum": ["on", "off"]},
+            "mode": {"type": "string", "enum": ["fast", "slow"]},
             "endpoints": {"type": "array", "items": {"type": "object", "properties": {"host": {"type": "string"}, "port": {"type": "integer"}}}},
             "settings": {"type": "object", "additionalProperties": {"type": "string"}}}},
         "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}});
@@ -67,7 +67,7 @@ fn definition(c: usize) -> Value {
 fn custom(c: usize, n: usize) -> Value {
     let endpoints: Vec<Value> = (0..6).map(|i| json!({"host": format!("host-{i}.{n}.example.com"), "port": 8000 + i})).collect();
     let settings: serde_json::Map<_, _> = (0..12).map(|i| (format!("setting-{i}"), format!("value {i} of {n}").into())).collect();
-    namespaced(&format!("{GROUP}/v1"), &format!("Thing{c}"), n, json!({"spec": {"mode": "on", "endpoints": endpoints, "settings": settings}}))
+    namespaced(&format!("{GROUP}/v1"), &format!("Thing{c}"), n, json!({"spec": {"mode": "fast", "endpoints": endpoints, "settings": settings}}))
 }
 
 /// What must be there before the rest: namespaces and definitions.
