@@ -1,10 +1,10 @@
 //! The findings of a report by cause, worst first: what the table and the Markdown form share. pure
 
 use super::{
-    model::{Basis, Drift, FieldReport, ObjectReport, Recovery, Report, Side, Stage, Start, WindowRollup, WindowScope, WindowState},
+    model::{BackupReport, Basis, Drift, FieldReport, ObjectReport, Recovery, Report, Side, Stage, Start, WindowRollup, WindowScope, WindowState},
     text::{counted, since, span, until},
 };
-use crate::{drift::LeafClass, witness::BackupState};
+use crate::drift::LeafClass;
 
 /// One cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -299,11 +299,15 @@ pub fn blind(report: &Report, all: bool) -> Vec<String> {
     report.blind_spots.iter().filter(|b| b.matters || all).map(|b| format!("{} ({}): {}", b.what, b.reason, b.message)).collect()
 }
 
-/// Backups whose archive is damaged, so that an older one speaks in their place: one line each, newest first; a few, unless everything is
-/// asked for.
-pub fn damaged(report: &Report, all: bool) -> Vec<String> {
-    let found = report.backups.iter().filter(|b| b.state == BackupState::Invalid && b.unread.is_some());
-    found.take(if all { usize::MAX } else { 3 }).map(|b| format!("{}: {}", b.name, b.why)).collect()
+/// Backups that an archive was given for and that could not be read, although objects depend on them: one line each, newest first; a few,
+/// unless everything is asked for.
+pub fn unreadable(report: &Report, all: bool) -> Vec<String> {
+    let of = |b: &BackupReport| {
+        let failure = b.unread.as_ref().filter(|f| b.speaks_for > 0 && f.reason.starts_with("archive_"))?;
+        let held = counted(b.speaks_for, "object");
+        Some(format!("{} ({}) would speak for {held}, and what it holds is not known: {}", b.name, b.state.name(), failure.message))
+    };
+    report.backups.iter().filter_map(of).take(if all { usize::MAX } else { 3 }).collect()
 }
 
 /// How old each witness is, as one sentence, failures included.

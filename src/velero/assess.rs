@@ -109,9 +109,12 @@ fn witness(
         damage: file.as_ref().and_then(|f| f.damage.as_deref()),
     };
     let (state, why) = judge(&backup, &around);
+    let sound = || judge(&backup, &Around { damage: None, ..around }).0.usable();
+    let damaged = around.damage.is_some() && sound();
     let name = backup.head.name;
     let content = match file {
         Some(FileBackup { content: Ok(archive), .. }) => BackupContent::Read(archive),
+        Some(FileBackup { content: Err(failure), .. }) if damaged => BackupContent::Damaged(failure),
         Some(FileBackup { content: Err(failure), .. }) => BackupContent::Unread(failure),
         None => BackupContent::Unread(Failure::new(
             "content_unread",

@@ -18,6 +18,7 @@ use super::{
     archive,
     assess::FileBackup,
     custom::{self, read_backup},
+    moment::had_ended,
     scope::Scope,
 };
 use crate::{
@@ -27,7 +28,7 @@ use crate::{
 };
 
 /// The Backup object beside an archive (pkg/persistence/object_store_layout.go).
-const MARKER: &str = "velero-backup.json";
+pub(crate) const MARKER: &str = "velero-backup.json";
 
 /// Bytes of a [`MARKER`]; the API server takes no object larger than 3 MiB.
 const MAX_MARKER: u64 = 4 << 20;
@@ -126,12 +127,13 @@ struct Candidate {
 /// An archive given by its path, or a folder of one backup, is always read. Of a folder of many (a bucket's layout: `backups/<name>/`), the
 /// newest finished backup of each scope is read, and older ones only if that one is damaged or from another cluster: memory stays bounded by what
 /// can matter. The others are told as unread with reason `not_needed`. An error means that what was asked for is wrong; what is wrong
-/// inside a folder of many stands at the backup it concerns.
+/// inside a folder of many stands at the backup it concerns. Of backups that had not ended at `moment` none is looked for.
 pub fn read(
     given: &[BackupFile],
     limits: &ArchiveLimits,
     redactor: &Redactor,
     live_cluster_uid: Option<&str>,
+    moment: Option<Timestamp>,
 ) -> Result<Vec<FileBackup>, FilesError> {
     let mut candidates: Vec<Candidate> = Vec::new();
     for file in given {
@@ -151,7 +153,8 @@ pub fn read(
     let mut scopes: Vec<Scope> = Vec::new();
     let backups: Vec<Option<custom::Backup>> = candidates.iter().map(|c| c.object.as_ref().and_then(read_backup)).collect();
     for (n, backup) in backups.iter().enumerate().filter(|(n, _)| !candidates[*n].asked_for) {
-        let Some(backup) = backup.as_ref().filter(|b| matches!(&*b.phase, "Completed" | "PartiallyFailed")) else { continue };
+        let ended = |b: &&custom::Backup| matches!(&*b.phase, "Completed" | "PartiallyFailed") && moment.is_none_or(|m| had_ended(b, m));
+        let Some(backup) = backup.as_ref().filter(ended) else { continue };
         let scope = Scope::of_backup(&backup.spec, true);
         let at = scopes.iter().position(|s| *s == scope).unwrap_or_else(|| {
             scopes.push(scope);

@@ -36,7 +36,7 @@ pub struct Around<'a> {
     pub archive_cluster: Option<&'a str>,
     /// uid of kube-system in the cluster.
     pub live_cluster: Option<&'a str>,
-    /// Why the archive, although at hand, cannot be restored from: it is damaged.
+    /// What is wrong with the archive at hand, if it is damaged.
     pub damage: Option<&'a str>,
 }
 
@@ -47,7 +47,13 @@ pub struct Around<'a> {
 /// its backup was synced from the bucket; that is how backups of other clusters look, but also own ones whose object was lost and came back, so
 /// it only adds a remark.
 pub fn judge(backup: &custom::Backup, around: &Around<'_>) -> (BackupState, String) {
-    let (state, mut why) = decide(backup, around);
+    let (mut state, mut why) = decide(backup, around);
+    if let Some(damage) = around.damage.filter(|_| state.usable()) {
+        // A damaged copy says nothing against the backup that Velero has; where the file is all that there is, nothing can be restored from it.
+        let (verdict, what) =
+            if around.in_cluster { (state, format!("{why}, but the archive at hand")) } else { (BackupState::Invalid, "its archive".to_owned()) };
+        (state, why) = (verdict, format!("{what} is damaged, so what it holds is not known: {damage}"));
+    }
     for remark in remarks(backup, around, state) {
         why.push_str("; ");
         why.push_str(&remark);
@@ -118,9 +124,6 @@ fn running(phase: &str, backup: &custom::Backup, around: &Around<'_>) -> (Backup
 }
 
 fn finished(backup: &custom::Backup, around: &Around<'_>) -> (BackupState, String) {
-    if let Some(damage) = around.damage {
-        return (BackupState::Invalid, format!("its archive is damaged: {damage}"));
-    }
     // Velero collects a backup once its expiration is not after now.
     if let Some(expires) = backup.expires.filter(|e| *e <= around.now) {
         let kept = backup.gc_failure.as_deref().map_or_else(String::new, |f| format!(", and Velero cannot collect it ({f})"));

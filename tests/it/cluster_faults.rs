@@ -150,6 +150,8 @@ async fn a_stalled_server_is_noticed_within_the_limit_for_silence() {
     inventory.first().await;
     plane.stall_api_server();
     let begun = Instant::now();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(age(&inventory) >= Duration::from_secs(3), "nothing was heard since: {:?}", age(&inventory));
     let stalled = until(&inventory, "the stall", |l| l.failure.is_some()).await;
     let noticed = begun.elapsed();
     plane.resume_api_server();
@@ -194,7 +196,8 @@ async fn with_nothing_changing_nothing_is_asked_and_nothing_is_published() {
     let after = inventory.stats();
     assert_eq!((after.lists, after.discoveries, after.views), (before.lists, before.discoveries, before.views));
     assert!(after.events > before.events, "the watches live: {after:?}");
-    assert!(age(&inventory) < Duration::from_secs(5) && inventory.first().await.as_of.is_some_and(|t| t > since), "and the view stays young");
+    // Bookmarks come about once a minute, and on a cluster as quiet as this nothing else does.
+    assert!(age(&inventory) < Duration::from_secs(75) && inventory.first().await.as_of.is_some_and(|t| t > since), "and the view stays young");
     assert!(plane.audit().iter().any(|r| r.user == "quiet" && r.agent.starts_with("snapgap/")), "the agent names itself");
 }
 

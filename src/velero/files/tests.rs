@@ -12,7 +12,7 @@ const LIMITS: ArchiveLimits = ArchiveLimits { entries: 1000, object_bytes: 1 << 
 fn take(path: &Path, name: Option<&str>, start: Option<&str>) -> Result<Vec<FileBackup>, FilesError> {
     let start = start.map(|s| s.parse().expect("a time"));
     let given = BackupFile { path: path.to_owned(), name: name.map(str::to_owned), start };
-    read(&[given], &LIMITS, &Redactor::new([1; 32]), Some("ours"))
+    read(&[given], &LIMITS, &Redactor::new([1; 32]), Some("ours"), None)
 }
 
 fn put(bucket: &Path, name: &str, start: &str, cluster: &str, spec: Value) -> PathBuf {
@@ -73,7 +73,7 @@ fn what_is_wrong_with_a_path_is_said_with_the_way_out() {
     assert!(take(&folder.join("b1.tar.gz"), None, None).expect_err("too large").to_string().contains("more than the 4194304"));
     let given = |name: &str| BackupFile { path: folder.join("b1.tar.gz"), name: Some(name.to_owned()), start: Some(Timestamp::UNIX_EPOCH) };
     fs::remove_file(folder.join(MARKER)).expect("removed");
-    let twice = read(&[given("x"), given("x")], &LIMITS, &Redactor::new([1; 32]), None).expect_err("twice");
+    let twice = read(&[given("x"), given("x")], &LIMITS, &Redactor::new([1; 32]), None, None).expect_err("twice");
     assert_eq!(twice.kind(), "backup_twice");
 }
 
@@ -102,8 +102,12 @@ fn of_a_bucket_the_newest_backup_of_each_scope_is_read() {
     // Asked for by its own path, an older one is read too.
     let given = |path: PathBuf| BackupFile { path, name: None, start: None };
     let both = [given(bucket.path().to_owned()), given(bucket.path().join("backups/a1"))];
-    let found = read(&both, &LIMITS, &Redactor::new([1; 32]), Some("ours")).expect("found");
+    let found = read(&both, &LIMITS, &Redactor::new([1; 32]), Some("ours"), None).expect("found");
     assert_eq!(told(&found)[0], "a1 1");
+    // Of a moment before the second one, the first is the newest.
+    let earlier = Some("2026-03-01T12:00:00Z".parse().expect("a time"));
+    let found = read(&[given(bucket.path().to_owned())], &LIMITS, &Redactor::new([1; 32]), Some("ours"), earlier).expect("found");
+    assert_eq!(told(&found)[..2], ["a1 1", "a2 not_needed"]);
 }
 
 #[test]
