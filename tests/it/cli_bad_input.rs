@@ -34,6 +34,10 @@ fn a_bad_configuration_is_wrong_usage_and_names_the_key() {
         }
         assert!(!ran.said().contains("hunter2"), "{ran:?}");
     }
+    let endless = snapgap(home.path(), &["config", "check", "-f", "/dev/zero"]).ended(3).err;
+    assert!(endless.contains("/dev/zero") && endless.contains("more than 4194304 bytes"), "{endless}");
+    let folder = snapgap(home.path(), &["config", "check", "-f", "."]).ended(3).err;
+    assert!(folder.contains("directory"), "{folder}");
     let missing = snapgap(home.path(), &["report", "-f", "none.yaml"]).ended(3).err;
     assert!(missing.contains("none.yaml"), "{missing}");
     fs::write(&file, [0xff, 0xfe, 0x00]).expect("written");
@@ -137,6 +141,32 @@ fn a_kind_that_a_dump_does_not_hold_is_unknown() {
     let thing = report["objects"].as_array().expect("objects").iter().find(|o| o["kind"] == "Thing").expect("it is reported");
     assert_eq!((&thing["drift"], &thing["sides"]["git"]), (&Value::from("unknown"), &Value::from("present")), "{thing}");
     assert!(thing["unknown"].to_string().contains("Thing.things.example.com"), "{thing}");
+}
+
+#[test]
+fn a_gigabyte_in_a_dump_is_told_and_not_read() {
+    let world = World::new();
+    let huge = fs::File::create(world.path("cluster/shop/huge.yaml")).expect("a file");
+    huge.set_len(1 << 30).expect("a hole of a gigabyte");
+    let begun = std::time::Instant::now();
+    let report = world.run(&["report", "-o", "json", "--all"]).ended(2).json();
+    assert!(report["as_of"]["cluster"]["failure"]["message"].as_str().is_some_and(|m| m.contains("huge.yaml") && m.contains("268435456")), "{}", report["as_of"]);
+    assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_context_that_the_kubeconfig_does_not_have_is_told_with_those_that_it_has() {
+    let world = World::new();
+    let file = world.home().join("kubeconfig");
+    let text = "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:9'}}]\n\
+        contexts: [{name: prod, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {token: x}}]\n";
+    fs::write(&file, text).expect("written");
+    let file = file.display().to_string();
+    let told = world.run(&["report", "-o", "json", "--kubeconfig", &file, "--context", "nosuch"]).ended(2).out;
+    assert!(told.contains("no context nosuch; it has prod"), "{told}");
+    fs::write(&file, "not: [a kubeconfig").expect("written");
+    let told = world.run(&["report", "-o", "json", "--kubeconfig", &file]).ended(2).out;
+    assert!(told.contains(&file) || told.contains("kubeconfig"), "{told}");
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

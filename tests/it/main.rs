@@ -20,6 +20,7 @@ mod daemon_monitoring;
 mod daemon_noise;
 mod daemon_page;
 mod deploy;
+mod deploy_cluster;
 mod generated;
 mod git_history;
 mod git_http;
