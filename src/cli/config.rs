@@ -89,6 +89,6 @@ pub fn check(args: &WitnessArgs) -> Outcome {
     };
     let secrets = if config.cluster.secrets { "compared by keyed hash" } else { "not read" };
     let _ = writeln!(text, "cluster: {cluster}; Secrets are {secrets}");
-    let _ = writeln!(text, "Velero: namespace {}, {} archive files given", config.velero.namespace, config.velero.backups.len());
+    let _ = writeln!(text, "Velero: namespace {}, archives given: {}", config.velero.namespace, config.velero.backups.len());
     print(&text)
 }

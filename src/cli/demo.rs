@@ -12,6 +12,7 @@ use super::{
     serve::bad,
 };
 use crate::{
+    config::file::{File, Surroundings, WebEntry},
     daemon::{self, Setup},
     demo::{self, DemoError, Step, World},
     report::groups,
@@ -33,6 +34,9 @@ pub async fn run(args: DemoArgs, global: &Global) -> Outcome {
     if args.keep.is_some() && folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Bad::Usage(anyhow::anyhow!("{} is not empty; --keep wants a new folder", folder.display())));
     }
+    // Said before the world is made, not after.
+    let web = WebEntry { listen: Some(args.listen.clone()), ..WebEntry::default() };
+    File { web, ..File::default() }.validate(&Surroundings { cache_dir: folder.to_owned() })?;
     let world = World::create(folder, Timestamp::now())?;
     let witness = WitnessArgs { config: Some(world.configuration()), ..WitnessArgs::default() };
     let gathered = gather::gather(config::load(&witness)?, None, global).await?;

@@ -82,14 +82,17 @@ pub async fn read(
     state.view(Now::read())
 }
 
-/// Asks only what the server serves: a view with kinds and no objects.
+/// Asks only what the server serves: a view with kinds and no objects. It fails only if the server cannot say that.
 pub async fn survey(connection: &Connection, settings: &config::Cluster, limits: &Limits) -> Live {
     let mut state = State::new(false, Duration::ZERO);
-    match discovery::discover(&Wire::new(connection.clone(), *limits)).await {
-        Ok(catalogue) => drop(state.catalogue(&catalogue, &Chooser::new(settings))),
-        Err(e) => state.undiscovered(connection.failure(&e)),
-    }
-    state.view(Now::read())
+    let failure = match discovery::discover(&Wire::new(connection.clone(), *limits)).await {
+        Ok(catalogue) => {
+            state.catalogue(&catalogue, &Chooser::new(settings));
+            None
+        }
+        Err(e) => Some(connection.failure(&e)),
+    };
+    Live { failure, ..state.view(Now::read()) }
 }
 
 /// Why a kind could not be listed.

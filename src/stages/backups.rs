@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::mark::Mark;
 use crate::{
     config::Config,
-    object::{Redactor, Text},
+    object::{ObjectId, Redactor, Text},
     velero::{self, FileBackup, files},
     witness::{BackedUp, Failure, Live},
 };
@@ -40,7 +40,7 @@ impl BackupStage {
     /// Reads archives that changed, and judges every backup anew: time alone can end one.
     pub async fn run(&mut self, live: &Live, now: Timestamp) -> (BackedUp, Reads) {
         let mut reads = Reads::new();
-        let failure = self.read_files(live.cluster_uid.as_ref(), &mut reads).await.err();
+        let failure = self.read_files(live, &mut reads).await.err();
         let namespace = &self.config.velero.namespace;
         // Namespaces are asked for their labels only; Velero's own objects must lie in the namespace that Velero watches.
         let controllers = live.controllers.iter().filter(|(id, _)| id.namespace.as_ref().is_none_or(|n| n == namespace));
@@ -66,12 +66,16 @@ impl BackupStage {
         (backed_up, reads)
     }
 
-    async fn read_files(&mut self, cluster_uid: Option<&Text>, reads: &mut Reads) -> Result<(), Failure> {
+    async fn read_files(&mut self, live: &Live, reads: &mut Reads) -> Result<(), Failure> {
         let given = self.config.velero.backups.clone();
         if given.is_empty() {
             return Ok(());
         }
-        let (limits, redactor, uid, moment) = (self.config.velero.limits, self.redactor.clone(), cluster_uid.cloned(), self.moment);
+        let (limits, redactor) = (self.config.velero.limits, self.redactor.clone());
+        let own = |id: &ObjectId| id.gk.is("velero.io", "Backup") && id.namespace.as_ref() == Some(&self.config.velero.namespace);
+        let backups = live.controllers.keys().filter(|id| own(id)).map(|id| id.name.clone()).collect();
+        let around = files::Around { cluster_uid: live.cluster_uid.clone(), backups, moment: self.moment };
+        let uid = live.cluster_uid.clone();
         let known = self.read.as_ref().map(|(mark, uid, _)| (mark.clone(), uid.clone()));
         let work = move || {
             // The Backup object beside an archive that was given by its own path counts too.
@@ -79,7 +83,7 @@ impl BackupStage {
             if known.is_some_and(|(m, u)| m == mark && u == uid) {
                 return Ok(None);
             }
-            let archives = files::read(&given, &limits, &redactor, uid.as_deref(), moment).map_err(|e| Failure::new(e.kind(), e.to_string()))?;
+            let archives = files::read(&given, &limits, &redactor, &around).map_err(|e| Failure::new(e.kind(), e.to_string()))?;
             Ok(Some((mark, uid, archives)))
         };
         let outcome = tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(Failure::new("internal", "reading archives was stopped")));

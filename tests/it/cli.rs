@@ -106,6 +106,11 @@ fn flags_alone_name_the_same_world_as_the_file() {
     let backup = format!("{name}={},start={start}", alone.display());
     let told = world.report(&["--backup", &backup]);
     assert_eq!(with(&told, "recovery", "split"), with(&file, "recovery", "split"));
+    // Where the cluster has the Backup, the archive as `velero backup download` writes it is enough.
+    let downloaded = world.home().join(format!("{name}-data.tar.gz"));
+    std::fs::copy(world.newest().1, &downloaded).expect("copied");
+    let told = world.report(&["--backup", &downloaded.display().to_string()]);
+    assert_eq!(with(&told, "recovery", "split"), with(&file, "recovery", "split"));
     let refused = world.run(&["report", "--backup", &alone.display().to_string()]).ended(2);
     assert!(refused.out.contains("start="), "{refused:?}");
 }

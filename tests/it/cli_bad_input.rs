@@ -150,7 +150,11 @@ fn a_gigabyte_in_a_dump_is_told_and_not_read() {
     huge.set_len(1 << 30).expect("a hole of a gigabyte");
     let begun = std::time::Instant::now();
     let report = world.run(&["report", "-o", "json", "--all"]).ended(2).json();
-    assert!(report["as_of"]["cluster"]["failure"]["message"].as_str().is_some_and(|m| m.contains("huge.yaml") && m.contains("268435456")), "{}", report["as_of"]);
+    assert!(
+        report["as_of"]["cluster"]["failure"]["message"].as_str().is_some_and(|m| m.contains("huge.yaml") && m.contains("268435456")),
+        "{}",
+        report["as_of"]
+    );
     assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
 }
 
@@ -204,22 +208,22 @@ fn a_bad_archive_is_named_with_its_reason_and_the_rest_stands() {
     };
     type Make<'a> = &'a dyn Fn(&World) -> Vec<u8>;
     // What the newest backup held is not known then, and the older one must not answer in its place: nothing is lost, nothing is held.
-    let cases: [(&str, Make, &str, &str); 6] = [
-        ("truncated", &|w| whole(w)[..whole(w).len() / 2].to_vec(), "invalid", "archive_truncated"),
-        ("bit-flipped", &flipped, "invalid", "archive_corrupt"),
-        ("empty", &|_| Vec::new(), "invalid", "archive_empty"),
-        ("not gzip", &|_| b"PK\x03\x04 this is something else".to_vec(), "invalid", "archive_not_gzip"),
-        ("gzip of no tar", &|_| gzip(b"hello, world\n"), "restorable", "archive_not_velero"),
-        ("gzip of zeros", &|_| gzip(&[0; 4096]), "restorable", "archive_not_velero"),
+    let cases: [(&str, Make, &str); 6] = [
+        ("truncated", &|w| whole(w)[..whole(w).len() / 2].to_vec(), "archive_truncated"),
+        ("bit-flipped", &flipped, "archive_corrupt"),
+        ("empty", &|_| Vec::new(), "archive_empty"),
+        ("not gzip", &|_| b"PK\x03\x04 this is something else".to_vec(), "archive_not_gzip"),
+        ("gzip of no tar", &|_| gzip(b"hello, world\n"), "archive_not_velero"),
+        ("gzip of zeros", &|_| gzip(&[0; 4096]), "archive_not_velero"),
     ];
-    for (name, make, state, reason) in cases {
+    for (name, make, reason) in cases {
         let world = World::new();
         let (backup, archive) = world.newest();
         fs::write(&archive, make(&world)).expect("written");
         let report = world.run(&["report", "-o", "json", "--all"]).ended(2).json();
         let of = |n: &str| report["backups"].as_array().expect("backups").iter().find(|b| b["name"] == n).cloned();
         let told = of(&backup).unwrap_or_else(|| panic!("{name}: the backup is gone: {}", report["backups"]));
-        assert_eq!((&told["state"], &told["unread"]["reason"]), (&Value::from(state), &Value::from(reason)), "{name}");
+        assert_eq!((&told["state"], &told["unread"]["reason"]), (&"restorable".into(), &Value::from(reason)), "{name}: Velero still has it");
         assert!(told["unread"]["message"].as_str().is_some_and(|m| m.contains(&backup)), "{name}: {told}");
         assert!(told["speaks_for"].as_u64().is_some_and(|n| n > 0), "{name}: {told}");
         assert!(with(&report, "drift", "changed").contains(&"ConfigMap/ingress-settings".to_owned()), "{name}: drift is known without backups");
@@ -233,6 +237,13 @@ fn a_bad_archive_is_named_with_its_reason_and_the_rest_stands() {
             let text = text.join(" ");
             assert!(text.contains(&format!("Backup {backup}")) && text.contains("what it holds is not known"), "{name}: {form}:\n{text}");
         }
+        // Where the file is all that there is, nothing can be restored from it.
+        let copy = world.home().join("alone.tar.gz");
+        fs::copy(&archive, &copy).expect("copied");
+        let alone = format!("alone={},start=2026-01-01T00:00:00Z", copy.display());
+        let report = world.run(&["report", "-o", "json", "--all", "--backup", &alone]).ended(2).json();
+        let told = report["backups"].as_array().expect("backups").iter().find(|b| b["name"] == "alone").expect("it is listed");
+        assert_eq!(told["state"], if reason == "archive_not_velero" { "restorable" } else { "invalid" }, "{name}: {told}");
     }
 }
 

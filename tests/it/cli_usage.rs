@@ -159,21 +159,23 @@ fn progress_shows_on_a_terminal_after_a_second_and_not_when_quiet() {
 #[test]
 fn logs_go_to_standard_error_in_the_form_and_at_the_level_that_is_asked_for() {
     let world = World::new();
-    let git = format!("file://{}", world.path("fleet.git"));
-    let flags = world.flags();
-    let run =
-        |more: &[&str], environment| plain(&world, &[&["report", "-o", "json", "--git", &git, "--app", &flags.apps[0]], more].concat(), environment);
-    let logged = run(&["--log-level", "debug", "--log-format", "json"], None);
+    let kubeconfig = world.home().join("kubeconfig");
+    let text = "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:9'}}]\n\
+        contexts: [{name: c, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {token: x}}]\n";
+    std::fs::write(&kubeconfig, text).expect("written");
+    let kubeconfig = kubeconfig.display().to_string();
+    let run = |more: &[&str], environment| plain(&world, &[&["report", "-o", "json", "--kubeconfig", &kubeconfig], more].concat(), environment);
+    let logged = run(&["--log-level", "kube_client=debug", "--log-format", "json"], None);
     assert!(!logged.err.is_empty(), "{logged:?}");
     for line in logged.err.lines() {
         let line: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
         assert!(line["level"].is_string() && line["timestamp"].is_string(), "{line}");
     }
     assert!(logged.json().is_object(), "and the report stands alone on standard output");
-    let by_environment = run(&["--log-format", "json"], Some(("SNAPGAP_LOG_LEVEL", "debug")));
+    let by_environment = run(&["--log-format", "json"], Some(("SNAPGAP_LOG_LEVEL", "kube_client=debug")));
     assert!(by_environment.err.lines().count() > 0, "{by_environment:?}");
     assert_eq!(run(&[], None).err, "", "nothing is said without need");
-    let text = run(&["--log-level", "debug"], None).err;
+    let text = run(&["--log-level", "kube_client=debug"], None).err;
     assert!(text.contains("DEBUG") && !text.starts_with('{') && !text.contains('\u{1b}'), "{text}");
 }
 

@@ -78,6 +78,26 @@ fn a_real_api_server_takes_chart_and_base_and_lets_the_pod_in_where_only_restric
 }
 
 #[test]
+fn the_roles_that_are_printed_for_a_cluster_are_taken_by_it() {
+    let plane = ControlPlane::shared();
+    plane.apply("{apiVersion: v1, kind: Namespace, metadata: {name: velero}}");
+    let home = tempfile::tempdir().expect("a folder");
+    let kubeconfig = plane.admin().display().to_string();
+    for (with, kinds) in [
+        (&[][..], &["ClusterRole"][..]),
+        (&["--with", "secrets"], &["ClusterRole", "ClusterRole"]),
+        (&["--with", "secrets,download-requests,dry-run"], &["ClusterRole", "ClusterRole", "Role", "ClusterRole"]),
+    ] {
+        let printed = crate::support::cli::snapgap(home.path(), &[&["rbac", "--kubeconfig", &kubeconfig], with].concat()).ended(0).out;
+        let roles = documents(&printed);
+        assert_eq!(roles.iter().map(|r| r["kind"].as_str().expect("a kind")).collect::<Vec<_>>(), kinds, "{printed}");
+        plane.kubectl_with(&["apply", "--dry-run=server", "--validate=strict", "--warnings-as-errors"], &printed);
+        let first = roles[0]["rules"].to_string();
+        assert!(first.contains("deployments") && !first.contains("\"secrets\"") && !first.contains('*'), "{first}");
+    }
+}
+
+#[test]
 fn the_configuration_that_the_chart_writes_is_one_that_the_program_takes() {
     let values = "config.sources[0].url=https://git.example.com/fleet.git,config.apps[0].name=shop,config.apps[0].path=apps/shop,rbac.secrets=true,\
         auth.existingSecret=token,tls.existingSecret=cert,persistence.enabled=true";
