@@ -1,7 +1,10 @@
 //! One reading of the whole cluster: discovery, then every kind by paged lists. I/O: the Kubernetes API.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -61,10 +64,19 @@ pub async fn read(
         }
     };
     let done = Mutex::new((Progress { kinds: targets.len(), ..Progress::default() }, state));
-    let (wire, intake, shared) = (&wire, &intake, &done);
+    let silent = AtomicUsize::new(0);
+    let (wire, intake, shared, silent) = (&wire, &intake, &done, &silent);
     stream::iter(targets)
         .for_each_concurrent(limits.lists, |(gk, target)| async move {
-            let outcome = read_kind(wire, intake, &target).await;
+            // A server that left as many calls unanswered as are made at once would do so for every kind, a minute each.
+            let outcome = match silent.load(Ordering::Relaxed) >= limits.lists.max(1) {
+                true => Err(unasked(&target, limits)),
+                false => read_kind(wire, intake, &target).await,
+            };
+            match &outcome {
+                Err(e) if matches!(e.cause, CallError::Timeout(_)) => drop(silent.fetch_add(1, Ordering::Relaxed)),
+                _ => silent.store(0, Ordering::Relaxed),
+            }
             let mut guard = shared.lock().unwrap_or_else(PoisonError::into_inner);
             let (so_far, state) = &mut *guard;
             match outcome {
@@ -93,6 +105,11 @@ pub async fn survey(connection: &Connection, settings: &config::Cluster, limits:
         Err(e) => Some(connection.failure(&e)),
     };
     Live { failure, ..state.view(Now::read()) }
+}
+
+fn unasked(target: &Target, limits: &Limits) -> ListFailure {
+    let message = format!("{} were not asked for: the API server left other calls unanswered for {} s", target.served.plural, limits.call.as_secs());
+    ListFailure { failure: Failure::new("timeout", message), cause: CallError::Timeout(limits.call) }
 }
 
 /// Why a kind could not be listed.

@@ -114,7 +114,11 @@ fn source(entry: SourceEntry) -> Result<Source, ConfigError> {
 
 /// Whether a URL carries a password. A user name alone (`git@host`) is an address, not a secret.
 fn has_credentials(location: &str) -> bool {
-    let Some((_, rest)) = location.split_once("://") else { return false };
+    let Some((_, rest)) = location.split_once("://") else {
+        // `user:password@host:path`; a path on this machine may have an `@` in it.
+        let user = location.split('/').next().and_then(|head| head.split_once('@')).map(|(user, _)| user);
+        return user.is_some_and(|user| user.contains(':'));
+    };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':') || location.starts_with("http"))
 }

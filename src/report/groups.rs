@@ -246,6 +246,7 @@ pub fn side(side: Side) -> &'static str {
 pub fn headline(report: &Report) -> String {
     let cluster = report.windows.iter().find(|w| w.of == WindowScope::Cluster);
     match report.summary.window {
+        WindowState::Closed if report.summary.objects == 0 && super::exit::could_not_say(report) => "Whether a window is open cannot be said.".into(),
         WindowState::Closed => "The window is closed: every declared object is held by a usable backup, or by Git alone by design.".into(),
         WindowState::None if report.as_of.backups.failure.is_some() => "Whether there is a usable backup cannot be said.".into(),
         WindowState::None => "There is no usable backup at all.".into(),

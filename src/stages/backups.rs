@@ -47,7 +47,10 @@ impl BackupStage {
         let namespaces: Vec<Value> = live.objects.iter().filter(|(id, _)| id.gk.is("", "Namespace")).map(|(_, o)| o.content.value()).collect();
         let objects = controllers.map(|(_, object)| &**object).chain(&namespaces);
         let archives = self.read.as_ref().map(|(_, _, archives)| archives.clone()).unwrap_or_default();
-        let mut backed_up = velero::assess(objects, archives, live.cluster_uid.as_deref(), now);
+        let uids = live.objects.iter().filter(|(id, _)| id.gk.is("", "Namespace"));
+        let uids = uids.filter_map(|(id, o)| Some((id.name.clone(), o.meta.uid.clone()?))).collect();
+        let cluster = velero::Cluster { uid: live.cluster_uid.clone(), namespaces: uids, names: velero::Names::of(&live.kinds) };
+        let mut backed_up = velero::assess(objects, archives, &cluster, now);
         if let Some(moment) = self.moment {
             velero::moment::seen_from(moment, &mut backed_up);
         }

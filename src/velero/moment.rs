@@ -23,7 +23,7 @@ pub fn seen_from(moment: Timestamp, backed_up: &mut BackedUp) {
             continue;
         };
         let content = BackupContent::Unread(Failure::new("later", format!("backup {}: {why}", backup.name)));
-        *backup = Backup { state: BackupState::Pending, why, content, ..backup.clone() };
+        *backup = Backup { state: BackupState::Pending, reason: "later".into(), why, content, ..backup.clone() };
     }
     for schedule in &mut backed_up.schedules {
         let then = schedule.next_due.and_then(|_| Cron::parse(&schedule.cron).ok()?.next(moment));

@@ -11,10 +11,11 @@ use jiff::Timestamp;
 use snapgap::{
     cluster::{Inventory, Limits},
     object::ObjectId,
+    witness::Listing,
 };
 
 use crate::{
-    cluster_read::{listing, settings},
+    cluster_read::{listing, read_as, settings},
     cluster_watch::{follow, limits, until},
     support::{
         control_plane::{ControlPlane, Options},
@@ -159,6 +160,23 @@ async fn a_stalled_server_is_noticed_within_the_limit_for_silence() {
     assert_eq!(stalled.failure.as_ref().map(|f| f.reason.to_string()).as_deref(), Some("timeout"), "{:?}", stalled.failure);
     assert!(!stalled.objects.is_empty());
     until(&inventory, "the end of the stall", |l| l.failure.is_none() && listing(l, "", "ConfigMap") == "complete").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_answers_no_list_is_given_up_after_a_few() {
+    let plane = Violent::get();
+    let quick = Limits { call: Duration::from_secs(5), ..Limits::default() };
+    plane.stall_etcd();
+    let begun = Instant::now();
+    let live = read_as(&settings(plane.admin()), quick).await;
+    plane.resume_etcd();
+    assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+    let failed = live.kinds.values().filter(|k| matches!(&k.listing, Listing::Failed(f) if &*f.reason == "timeout")).count();
+    assert!(failed > 20 && live.failure.is_some(), "{failed} of {}: {:?}", live.kinds.len(), live.failure);
+    until(&follow(&settings(plane.admin()), limits()).await, "the end of the stall", |l| {
+        l.failure.is_none() && listing(l, "", "ConfigMap") == "complete"
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -65,7 +65,16 @@ fn a_real_api_server_takes_chart_and_base_and_lets_the_pod_in_where_only_restric
         let said = plane.kubectl_with(&["apply", "--dry-run=server", "--validate=strict", "--warnings-as-errors", "-n", "snapgap"], text);
         assert_eq!(said.lines().count(), documents(text).len(), "{what}: {said}");
         // Pods are let in or not when they are made, so the template is tried as the pod that it will be.
-        let deployment = documents(text).into_iter().find(|d| d["kind"] == "Deployment").expect("a Deployment");
+        let read = plane.kubectl_with(&["create", "--dry-run=client", "-o", "json", "-n", "snapgap"], text);
+        let mut read = serde_json::Deserializer::from_str(&read).into_iter::<Value>().map(|d| d.expect("JSON"));
+        let deployment = read.find_map(|d| {
+            if d["kind"] == "List" {
+                d["items"].as_array()?.iter().find(|i| i["kind"] == "Deployment").cloned()
+            } else {
+                (d["kind"] == "Deployment").then_some(d)
+            }
+        });
+        let deployment = deployment.expect("a Deployment");
         let mut pod = deployment["spec"]["template"].clone();
         pod["apiVersion"] = "v1".into();
         pod["kind"] = "Pod".into();
