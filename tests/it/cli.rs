@@ -205,7 +205,7 @@ fn another_moment_counts_the_backups_that_had_ended_then() {
     let later = jiff::SignedDuration::from_hours(1);
     assert_eq!(spoken(newer.checked_add(later).expect("a time")).0, told(("restorable", true), ("restorable", false)));
     assert_eq!(spoken(newer.checked_sub(minute).expect("a time")).0, told(("pending", false), ("restorable", true)));
-    assert_eq!(spoken(newer).0[0].1, false, "it had begun and had not ended");
+    assert!(!spoken(newer).0[0].1, "it had begun and had not ended");
     assert_eq!(spoken(older.checked_sub(minute).expect("a time")), (told(("pending", false), ("pending", false)), "none".into()));
 }
 
