@@ -17,6 +17,7 @@ mod daemon_monitoring;
 mod daemon_noise;
 mod daemon_page;
 mod deploy;
+mod drift_schemas;
 mod generated;
 mod git_history;
 mod git_http;

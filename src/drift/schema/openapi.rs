@@ -167,7 +167,7 @@ impl Reader {
         if depth > DEEPEST || self.fields > MOST_FIELDS {
             return Node::Any;
         }
-        let reference = raw.reference.as_deref().or_else(|| match raw.all_of.as_slice() {
+        let reference = raw.reference.as_deref().or(match raw.all_of.as_slice() {
             [one] => one.reference.as_deref(),
             _ => None,
         });
