@@ -32,4 +32,5 @@ mod render_kustomize;
 mod render_plan;
 mod render_sandbox;
 mod support;
+mod velero_server;
 mod yaml;
