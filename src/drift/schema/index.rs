@@ -227,9 +227,9 @@ impl Index {
         total + names.values().sum::<usize>()
     }
 
-    /// A fingerprint of everything that a type reaches. The numbers of types depend on how the document is ordered, so they are told in the
-    /// order in which the walk meets them.
-    pub(super) fn print(&self, start: TypeId) -> Fingerprint {
+    /// Everything that a type reaches, as text, a type a line. The numbers of types depend on how the document is ordered, so they are told in
+    /// the order in which the walk meets them.
+    pub fn describe(&self, start: TypeId) -> String {
         use std::fmt::Write;
         let mut text = String::new();
         let mut met: HashMap<TypeId, usize> = HashMap::from([(start, 0)]);
@@ -274,7 +274,7 @@ impl Index {
                 }
             }
         }
-        Fingerprint::of(text.as_bytes())
+        text
     }
 }
 
@@ -372,7 +372,7 @@ impl Builder {
         let mut prints: HashMap<TypeId, Fingerprint> = HashMap::new();
         let all: Vec<TypeId> = self.index.kinds.values().flatten().map(|r| r.of).collect();
         for of in all {
-            prints.entry(of).or_insert_with(|| self.index.print(of));
+            prints.entry(of).or_insert_with(|| Fingerprint::of(self.index.describe(of).as_bytes()));
         }
         for root in self.index.kinds.values_mut().flatten() {
             root.print = prints.get(&root.of).copied().unwrap_or(root.print);

@@ -50,6 +50,12 @@ impl Schemas {
         Shape::of(index, gvk, Origin::Server, true)
     }
 
+    /// All that the server describes of a kind, as text.
+    pub fn describe(&self, gvk: &Gvk) -> Option<String> {
+        let index = self.documents.get(&(gvk.gk.group.clone(), gvk.version.clone()))?;
+        Some(index.describe(index.root(&gvk.gk, &gvk.version)?.of))
+    }
+
     /// The shape of the bundled table. A field that the table does not have is one that the server does not have only if the server is not
     /// newer than the table.
     pub fn bundled(&self, gvk: &Gvk) -> Option<Shape> {

@@ -145,7 +145,11 @@ impl Reader {
         let whole = root && raw.properties.contains_key("metadata") && raw.properties.contains_key("spec");
         let fields = raw.properties.iter().map(|(name, schema)| {
             self.fields += 1;
-            let node = if whole && name == "status" { Node::Any } else { self.node(of, name, schema, depth + 1) };
+            // What the server alone writes is not looked into, as in the table.
+            let opaque = (whole && name == "status") || (own && name == "managedFields");
+            let node = if opaque { Node::Any } else { self.node(of, name, schema, depth + 1) };
+            // Kubernetes' own durations have a type of their own, so every other text is what it is.
+            let node = if own && node == Node::Scalar(Scalar::Word) { Node::Scalar(Scalar::Plain) } else { node };
             let (rules, entries) = if own { FACTS.rules(of, name) } else { (declared(schema, &self.builder.index, node), Vec::new()) };
             Field {
                 name: self.builder.name(name),
