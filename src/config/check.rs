@@ -92,6 +92,9 @@ fn source(entry: SourceEntry) -> Result<Source, ConfigError> {
     if has_credentials(&entry.url) {
         return refuse(at("url holds a password; name it by auth.password_file or auth.password_env instead"));
     }
+    if entry.url.contains("://") && entry.url.contains(['?', '#']) {
+        return refuse(at("url has a `?` or `#`, where tokens tend to stand; name a token by auth.token_file or auth.token_env instead"));
+    }
     if entry.proxy.as_deref().is_some_and(has_credentials) {
         return refuse(at("proxy holds a password, which would be shown to whoever reads this file; use a proxy without one"));
     }

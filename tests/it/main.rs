@@ -21,6 +21,7 @@ mod daemon_noise;
 mod daemon_page;
 mod deploy;
 mod deploy_cluster;
+mod drift_schemas;
 mod generated;
 mod git_history;
 mod git_http;
