@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::memo::{Memo, TrioKey};
 use crate::{
     config::IgnoreRule,
-    drift::{Comparison, Leaf, LeafClass, Observed, Policy, Schema, Silence, compare},
+    drift::{Comparison, Leaf, Managers, Observed, Policy, Schema, Silence, compare},
     object::{FieldPath, Fingerprint, Object, ObjectId, Step, Text, redact::MARK},
     report::model::FieldReport,
     witness::Failure,
@@ -26,7 +26,7 @@ const LONGEST_VALUE: usize = 2_000;
 pub(super) enum Agreement {
     /// Nothing differs.
     Same,
-    /// Only a person's additions differ.
+    /// Only what a person added or ran otherwise beside what Git sets.
     Additions,
     /// Something that Git sets, or that its deployer left behind, differs.
     Differs,
@@ -48,10 +48,10 @@ pub(super) fn agrees(comparison: &Comparison) -> bool {
 
 impl Outcome {
     fn of(comparison: &Comparison) -> Self {
-        let agreement = match comparison.leaves.iter().map(|l| l.class).max_by_key(|c| *c != LeafClass::Added) {
-            None => Agreement::Same,
-            Some(LeafClass::Added) => Agreement::Additions,
-            Some(_) => Agreement::Differs,
+        let agreement = match &comparison.leaves[..] {
+            [] => Agreement::Same,
+            leaves if leaves.iter().all(Leaf::is_addition) => Agreement::Additions,
+            _ => Agreement::Differs,
         };
         // A field that Git dropped and the other side still has is a difference too: a restore would bring it back.
         Self { holds: comparison.unjudged.is_none() && agreement != Agreement::Differs, agreement, unjudged: comparison.unjudged.clone() }
@@ -112,25 +112,48 @@ impl Wanted<'_> {
 pub(super) struct Engine<'a> {
     pub schema: &'a dyn Schema,
     pub ignore: Vec<IgnoreRule>,
+    pub managers: &'a Managers,
     pub memo: &'a Memo,
+}
+
+/// The side that is compared with Git.
+#[derive(Clone, Copy)]
+pub(super) struct Other<'a> {
+    pub object: &'a Object,
+    /// Whether it is what runs, and not a backup.
+    pub live: bool,
+    /// Whether what rules keep silent is listed too.
+    pub listed: bool,
 }
 
 impl Engine<'_> {
     /// A fingerprint of everything that a comparison depends on besides the objects.
-    pub(super) fn policy_print(ignore: &[IgnoreRule]) -> Fingerprint {
-        Fingerprint::of(format!("{ignore:?}").as_bytes())
+    pub(super) fn policy_print(ignore: &[IgnoreRule], managers: &Managers) -> Fingerprint {
+        Fingerprint::of(format!("{ignore:?} {managers:?}").as_bytes())
     }
 
     /// Compares one pair.
-    pub(super) fn compare(&self, wanted: Wanted<'_>, desired: &Value, observed: &Value, managers: Option<&str>, live: bool) -> Comparison {
-        let policy =
-            Policy { schema: self.schema, ignore: &self.ignore, deployers: &[], look_for_additions: live, id: wanted.id, gvk: &wanted.object.gvk() };
-        compare(desired, Observed { value: observed, managers }, &policy)
+    pub(super) fn compare(&self, wanted: Wanted<'_>, desired: &Value, observed: &Value, other: Other<'_>) -> Comparison {
+        let gvk = wanted.object.gvk();
+        let policy = Policy {
+            ignore: &self.ignore,
+            managers: self.managers,
+            look_for_additions: other.live,
+            list_silences: other.listed,
+            ..Policy::of(self.schema, wanted.id, &gvk)
+        };
+        let meta = &other.object.meta;
+        compare(desired, Observed { value: observed, managers: meta.managers.as_deref(), applied: meta.applied.as_deref() }, &policy)
+    }
+
+    /// A hash of what a comparison reads of an object besides its content: who wrote it, and what was last applied.
+    fn facts(&self, object: &Object) -> u64 {
+        self.memo.managers(object.meta.managers.as_ref()) ^ self.memo.managers(object.meta.applied.as_ref()).rotate_left(1)
     }
 
     /// Git against cluster and Git against backup.
     pub(super) fn trio(&self, wanted: Wanted<'_>, live: Option<&Object>, backup: Option<&Object>) -> Arc<Trio> {
-        let print = |o: &Object| (o.content.print(), self.memo.managers(o.meta.managers.as_ref()));
+        let print = |o: &Object| (o.content.print(), self.facts(o));
         let key = TrioKey {
             desired: wanted.object.content.print(),
             drops_namespace: wanted.drops_namespace,
@@ -148,13 +171,13 @@ impl Engine<'_> {
                 return Comparison::default();
             }
             let value = if is_live { values.live() } else { values.backup() };
-            self.compare(wanted, values.desired(), value, object.meta.managers.as_deref(), is_live)
+            self.compare(wanted, values.desired(), value, Other { object, live: is_live, listed: false })
         };
         let to_live = live.map(|o| pair(o, true));
         let to_backup = backup.map(|o| match (&to_live, live) {
             // The same bytes on both other sides: what Git sets differs in the same places.
             (Some(known), Some(l)) if l.content.print() == o.content.print() => {
-                let leaves = known.leaves.iter().filter(|l| l.class != LeafClass::Added).cloned().collect();
+                let leaves = known.leaves.iter().filter(|l| !l.is_addition()).cloned().collect();
                 Comparison { leaves, silenced: Vec::new(), unjudged: known.unjudged.clone() }
             }
             _ => pair(o, false),
@@ -178,10 +201,10 @@ impl Engine<'_> {
             desired: past.object.content.print(),
             drops_namespace: past.drops_namespace,
             live: None,
-            backup: Some((copy.content.print(), self.memo.managers(copy.meta.managers.as_ref()))),
+            backup: Some((copy.content.print(), self.facts(copy))),
         };
         self.memo.past(key, || {
-            let c = self.compare(past, &past.value(), &copy.content.value(), copy.meta.managers.as_deref(), false);
+            let c = self.compare(past, &past.value(), &copy.content.value(), Other { object: copy, live: false, listed: false });
             Past { holds: Outcome::of(&c).holds, differs: Arc::new(c.leaves.into_iter().map(|l| l.path).collect()) }
         })
     }
@@ -225,6 +248,7 @@ impl Values<'_> {
                 live: l.map_or_else(running, |l| l.observed.as_ref().map(show)),
                 backed_up: b.map_or_else(held, |b| b.observed.as_ref().map(show)),
                 owner: l.and_then(|l| l.owner.clone()),
+                writer: l.and_then(|l| l.writer),
                 time: l.and_then(|l| l.time),
                 file: None,
                 line: None,
