@@ -10,7 +10,6 @@
 //! * the order of keyed lists, also of `env` and `initContainers`, where it can matter.
 
 pub mod compare;
-mod computed;
 mod found;
 mod ignore;
 mod judge;
@@ -60,11 +59,14 @@ pub enum LeafClass {
     Operational,
     /// Git sets it, and a webhook or a controller made something else of it: the next sync will not heal that.
     Policy,
+    /// Git sets it, but the server's schema has no such field, so the server drops it: a typo, or a field of another version. It is shown
+    /// and counted, and is no drift.
+    UnknownField,
 }
 
 impl LeafClass {
     /// All classes.
-    pub const ALL: [Self; 6] = [Self::Changed, Self::Missing, Self::Added, Self::Removed, Self::Operational, Self::Policy];
+    pub const ALL: [Self; 7] = [Self::Changed, Self::Missing, Self::Added, Self::Removed, Self::Operational, Self::Policy, Self::UnknownField];
 
     /// The stable name: report field and word in tables.
     pub fn name(self) -> &'static str {
@@ -75,6 +77,7 @@ impl LeafClass {
             Self::Removed => "removed",
             Self::Operational => "operational",
             Self::Policy => "policy",
+            Self::UnknownField => "unknown_field",
         }
     }
 }
@@ -145,14 +148,14 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Whether the observed object holds everything that Git sets: no leaf has a desired value.
+    /// Whether the observed object holds everything that Git sets: no leaf but of an unknown field has a desired value.
     pub fn holds_desired(&self) -> bool {
-        self.unjudged.is_none() && !self.leaves.iter().any(|l| l.desired.is_some())
+        self.unjudged.is_none() && !self.leaves.iter().any(|l| l.desired.is_some() && l.class != LeafClass::UnknownField)
     }
 
-    /// Whether the observed object also holds nothing that Git has dropped: every leaf is an addition.
+    /// Whether the observed object also holds nothing that Git has dropped: every leaf is an addition or of an unknown field.
     pub fn holds_only_desired(&self) -> bool {
-        self.unjudged.is_none() && self.leaves.iter().all(Leaf::is_addition)
+        self.unjudged.is_none() && self.leaves.iter().all(|l| l.is_addition() || l.class == LeafClass::UnknownField)
     }
 }
 
@@ -181,9 +184,26 @@ pub trait Schema: Sync {
     fn knows(&self, _gvk: &Gvk) -> bool {
         true
     }
-    /// Whether this value is one that the server fills in when Git sets none. Some fields have several, depending on others.
-    fn is_default(&self, gvk: &Gvk, path: &[&str], value: &Value) -> bool {
+    /// Whether this value is one that the server fills in when Git sets none. Some fields have several, depending on others: `trail` holds
+    /// the containers from the root down to the one that the value is in.
+    fn fills(&self, gvk: &Gvk, path: &[&str], _trail: &[&Value], value: &Value) -> bool {
         self.default_of(gvk, path).is_some_and(|d| d == *value)
+    }
+    /// Whether the server rounds the quantity at this path up to thousandths (`SetDefaults_ResourceList`).
+    fn rounds(&self, _gvk: &Gvk, _path: &[&str]) -> bool {
+        false
+    }
+    /// Whether the text at this path may be a duration as Go writes it, so that `60s` and `1m0s` are the same.
+    fn is_duration(&self, _gvk: &Gvk, _path: &[&str]) -> bool {
+        false
+    }
+    /// Whether null is a value at this path, and not the same as absence.
+    fn is_nullable(&self, _gvk: &Gvk, _path: &[&str]) -> bool {
+        false
+    }
+    /// Whether the server has no field of this name and drops what Git sets there.
+    fn drops(&self, _gvk: &Gvk, _path: &[&str]) -> bool {
+        false
     }
     /// Whether the leaf at this path is bytes in base64, where white space means nothing.
     fn is_base64(&self, _gvk: &Gvk, _path: &[&str]) -> bool {
@@ -196,7 +216,7 @@ pub trait Schema: Sync {
 }
 
 /// How the items of a list are paired. Items of keyed lists that repeat a key are paired in their order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ListKind {
     /// By these key fields, each with the default that stands for an absent one.
     Keyed(Arc<[(Text, Option<Text>)]>),

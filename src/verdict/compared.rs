@@ -9,10 +9,13 @@ use std::{
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::memo::{Memo, TrioKey};
+use super::{
+    memo::{Memo, TrioKey},
+    schemas::{PairPrint, SchemaSide},
+};
 use crate::{
     config::IgnoreRule,
-    drift::{Comparison, Leaf, Managers, Observed, Policy, Schema, Silence, compare},
+    drift::{Comparison, Leaf, LeafClass, Managers, Observed, Policy, Silence, compare},
     object::{FieldPath, Fingerprint, Object, ObjectId, Step, Text, redact::MARK},
     report::model::FieldReport,
     witness::Failure,
@@ -48,10 +51,12 @@ pub(super) fn agrees(comparison: &Comparison) -> bool {
 
 impl Outcome {
     fn of(comparison: &Comparison) -> Self {
-        let agreement = match &comparison.leaves[..] {
-            [] => Agreement::Same,
-            leaves if leaves.iter().all(Leaf::is_addition) => Agreement::Additions,
-            _ => Agreement::Differs,
+        // What the server has no field for is on neither side, whatever Git says.
+        let mut leaves = comparison.leaves.iter().filter(|l| l.class != LeafClass::UnknownField);
+        let agreement = match leaves.next() {
+            None => Agreement::Same,
+            Some(first) if first.is_addition() && leaves.all(Leaf::is_addition) => Agreement::Additions,
+            Some(_) => Agreement::Differs,
         };
         // A field that Git dropped and the other side still has is a difference too: a restore would bring it back.
         Self { holds: comparison.unjudged.is_none() && agreement != Agreement::Differs, agreement, unjudged: comparison.unjudged.clone() }
@@ -110,7 +115,7 @@ impl Wanted<'_> {
 
 /// Compares under one policy and remembers.
 pub(super) struct Engine<'a> {
-    pub schema: &'a dyn Schema,
+    pub schemas: SchemaSide<'a>,
     pub ignore: Vec<IgnoreRule>,
     pub managers: &'a Managers,
     pub memo: &'a Memo,
@@ -134,21 +139,31 @@ impl Engine<'_> {
 
     /// Compares one pair.
     pub(super) fn compare(&self, wanted: Wanted<'_>, desired: &Value, observed: &Value, other: Other<'_>) -> Comparison {
+        let Other { object, live, listed } = other;
         let gvk = wanted.object.gvk();
+        let pair = self.schemas.pair(&gvk, &object.version);
+        if let Some(refused) = pair.refused {
+            return Comparison { unjudged: Some(refused), ..Comparison::default() };
+        }
         let policy = Policy {
             ignore: &self.ignore,
             managers: self.managers,
-            look_for_additions: other.live,
-            list_silences: other.listed,
-            ..Policy::of(self.schema, wanted.id, &gvk)
+            look_for_additions: live,
+            list_silences: listed,
+            ..Policy::of(pair.wanted.schema(), wanted.id, &gvk)
         };
-        let meta = &other.object.meta;
-        compare(desired, Observed { value: observed, managers: meta.managers.as_deref(), applied: meta.applied.as_deref() }, &policy)
+        let observed = Observed { value: observed, managers: object.meta.managers.as_deref(), applied: object.meta.applied.as_deref() };
+        pair.checked(compare(desired, observed, &policy), &object.version)
     }
 
     /// A hash of what a comparison reads of an object besides its content: who wrote it, and what was last applied.
     fn facts(&self, object: &Object) -> u64 {
         self.memo.managers(object.meta.managers.as_ref()) ^ self.memo.managers(object.meta.applied.as_ref()).rotate_left(1)
+    }
+
+    /// What the schemas of a pair are, for the memo.
+    fn schemas_of(&self, wanted: Wanted<'_>, other: Option<&Object>) -> Option<PairPrint> {
+        other.map(|o| self.schemas.pair(&wanted.object.gvk(), &o.version).print())
     }
 
     /// Git against cluster and Git against backup.
@@ -159,6 +174,7 @@ impl Engine<'_> {
             drops_namespace: wanted.drops_namespace,
             live: live.map(print),
             backup: backup.map(print),
+            schemas: [self.schemas_of(wanted, live), self.schemas_of(wanted, backup)],
         };
         self.memo.trio(key, || self.compare_both(wanted, live, backup))
     }
@@ -202,10 +218,12 @@ impl Engine<'_> {
             drops_namespace: past.drops_namespace,
             live: None,
             backup: Some((copy.content.print(), self.facts(copy))),
+            schemas: [None, self.schemas_of(past, Some(copy))],
         };
         self.memo.past(key, || {
             let c = self.compare(past, &past.value(), &copy.content.value(), Other { object: copy, live: false, listed: false });
-            Past { holds: Outcome::of(&c).holds, differs: Arc::new(c.leaves.into_iter().map(|l| l.path).collect()) }
+            let differs = c.leaves.iter().filter(|l| l.class != LeafClass::UnknownField).map(|l| l.path.clone()).collect();
+            Past { holds: Outcome::of(&c).holds, differs: Arc::new(differs) }
         })
     }
 }
@@ -235,7 +253,12 @@ impl Values<'_> {
     fn fields(&self, live: Option<&Comparison>, backup: Option<&Comparison>) -> Vec<Field> {
         let mut found: BTreeMap<&FieldPath, (Option<&Leaf>, Option<&Leaf>)> = BTreeMap::new();
         live.into_iter().flat_map(|c| &c.leaves).for_each(|l| found.entry(&l.path).or_default().0 = Some(l));
-        backup.into_iter().flat_map(|c| &c.leaves).for_each(|l| found.entry(&l.path).or_default().1 = Some(l));
+        // What the server has no field for is no difference of a backup either: it is told once, beside the cluster.
+        backup
+            .into_iter()
+            .flat_map(|c| &c.leaves)
+            .filter(|l| l.class != LeafClass::UnknownField)
+            .for_each(|l| found.entry(&l.path).or_default().1 = Some(l));
         let secret = self.wanted.id.gk.is("", "Secret");
         let show = |v: &Value| show(v, secret);
         let field = |(path, (l, b)): (&FieldPath, (Option<&Leaf>, Option<&Leaf>))| {
