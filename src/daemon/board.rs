@@ -124,15 +124,6 @@ impl StageBoard {
         });
     }
 
-    /// Notes that what a stage published is still true, without a run of it.
-    pub fn confirmed(&self, stage: &Stage, now: Timestamp) {
-        self.change(stage, |status| {
-            if status.error.is_none() && status.last_success.is_some() {
-                status.last_success = Some(now);
-            }
-        });
-    }
-
     /// Keeps these stages and no others (after a reload), adding those that are new.
     pub fn keep(&self, stages: impl IntoIterator<Item = Stage>) {
         let mut board = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -182,12 +173,8 @@ mod tests {
         let status = board.get(&Stage::Cluster).unwrap();
         assert_eq!((status.last_success, status.last_finished, status.duration_ms), (Some(at(12)), Some(at(21)), Some(1000)));
         assert_eq!((status.runs, status.failures["forbidden"], status.error.unwrap().reason), (2, 1, "forbidden".into()));
-        board.confirmed(&Stage::Cluster, at(25));
-        assert_eq!(board.get(&Stage::Cluster).unwrap().last_success, Some(at(12)), "a failure is not confirmed away");
         board.finished(&Stage::Cluster, at(30), Ok(()));
-        board.confirmed(&Stage::Cluster, at(40));
-        let status = board.get(&Stage::Cluster).unwrap();
-        assert_eq!((status.error, status.last_success, status.runs), (None, Some(at(40)), 3));
+        assert_eq!(board.get(&Stage::Cluster).unwrap().error, None);
     }
 
     #[test]

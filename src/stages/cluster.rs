@@ -3,13 +3,13 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::git::KubeFacts;
+use super::{git::KubeFacts, mark::Mark};
 use crate::{
     cluster::{self, Connection, DumpLimits, Inventory, Limits, Progress, Stats},
     config::Config,
@@ -22,8 +22,8 @@ use crate::{
 /// How often a dump on disk is looked at for changes.
 const DUMP_PERIOD: Duration = Duration::from_millis(500);
 
-/// How often the age of a view that did not change is passed on, and the inventory's work counted.
-const HEARTBEAT: Duration = Duration::from_secs(2);
+/// How often the age of a view that nothing changes in is passed on: a cluster in which nothing happens is not stale.
+const RENEWAL: Duration = Duration::from_secs(10);
 
 /// How long the daemon waits before it tries again to find a cluster at all.
 const RECONNECT: Duration = Duration::from_secs(10);
@@ -86,7 +86,9 @@ pub async fn keep_reading(
 
 fn note(board: &StageBoard, live: &Live) {
     let outcome = live.failure.clone().map_or(Ok(()), Err);
-    board.finished(&Stage::Cluster, Timestamp::now(), outcome);
+    // What succeeded did so at the moment that the view speaks of.
+    let when = live.as_of.filter(|_| outcome.is_ok()).unwrap_or_else(Timestamp::now);
+    board.finished(&Stage::Cluster, when, outcome);
 }
 
 /// Adds to the counters what an inventory did since the last time.
@@ -120,54 +122,26 @@ async fn follow_cluster(config: &Config, redactor: &Redactor, board: &StageBoard
             }
         };
         let inventory = Inventory::start(connection, &config.cluster, redactor.clone(), Limits::default());
-        let mut views = inventory.subscribe();
-        let (mut known, mut heartbeat) = (Stats::default(), tokio::time::interval(HEARTBEAT));
+        let (mut views, mut known) = (inventory.subscribe(), Stats::default());
         loop {
-            tokio::select! {
-                changed = views.changed() => {
-                    if changed.is_err() {
-                        break;
-                    }
-                    let view = views.borrow_and_update().clone();
-                    note(board, &view);
-                    out.send_replace(Some(view));
-                }
-                _ = heartbeat.tick() => {
-                    renew(board, &views.borrow(), out);
-                    count(counters, &mut known, inventory.stats());
-                }
+            let news = tokio::select! {
+                changed = views.changed() => changed.is_ok().then_some(true),
+                () = tokio::time::sleep(RENEWAL) => Some(false),
+            };
+            count(counters, &mut known, inventory.stats());
+            let Some(news) = news else { break };
+            let view = views.borrow_and_update().clone();
+            // Before the first view there is nothing to publish: the one that is held is empty.
+            if news || view.as_of.is_some() && view.failure.is_none() {
+                note(board, &view);
+                out.send_if_modified(|slot| {
+                    *slot = Some(view);
+                    news
+                });
             }
         }
         tokio::time::sleep(RECONNECT).await;
     }
-}
-
-/// Passes on that a view is as true now as when it was published, without waking anybody.
-fn renew(board: &StageBoard, view: &Arc<Live>, out: &watch::Sender<Option<Arc<Live>>>) {
-    out.send_if_modified(|slot| {
-        if let Some(held) = slot.as_mut().filter(|held| held.as_of < view.as_of) {
-            *held = view.clone();
-            if view.failure.is_none() {
-                board.confirmed(&Stage::Cluster, Timestamp::now());
-            }
-        }
-        false
-    });
-}
-
-/// Names, sizes and times of everything below a path: equal marks mean that nothing needs to be read again.
-fn mark(path: &Path) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
-    let mut found = Vec::new();
-    let mut open = vec![path.to_owned()];
-    while let Some(next) = open.pop() {
-        let Ok(meta) = std::fs::metadata(&next) else { continue };
-        if meta.is_dir() {
-            open.extend(std::fs::read_dir(&next).into_iter().flatten().flatten().map(|e| e.path()));
-        }
-        found.push((next, meta.len(), meta.modified().ok()));
-    }
-    found.sort();
-    found
 }
 
 async fn follow_dump(path: &Path, redactor: &Redactor, board: &StageBoard, out: &watch::Sender<Option<Arc<Live>>>) {
@@ -175,7 +149,7 @@ async fn follow_dump(path: &Path, redactor: &Redactor, board: &StageBoard, out: 
     let mut renewed = Timestamp::now();
     loop {
         let at = path.to_owned();
-        let current = tokio::task::spawn_blocking(move || mark(&at)).await.ok();
+        let current = tokio::task::spawn_blocking(move || Mark::of([at])).await.ok();
         let now = Timestamp::now();
         if seen != current {
             board.started(&Stage::Cluster, now);
@@ -189,10 +163,12 @@ async fn follow_dump(path: &Path, redactor: &Redactor, board: &StageBoard, out: 
             (seen, renewed) = (current, now);
         } else if now.duration_since(renewed) > jiff::SignedDuration::from_secs(30) {
             // Unchanged files are as true now as when they were read.
-            let last = out.borrow().clone();
-            if let Some(live) = last.filter(|l| l.failure.is_none()) {
-                renew(board, &Arc::new(Live { as_of: Some(now), ..(*live).clone() }), out);
-            }
+            out.send_if_modified(|slot| {
+                if let Some(live) = slot.as_ref().filter(|l| l.failure.is_none()) {
+                    *slot = Some(Arc::new(Live { as_of: Some(now), ..(**live).clone() }));
+                }
+                false
+            });
             renewed = now;
         }
         tokio::time::sleep(DUMP_PERIOD).await;

@@ -15,7 +15,7 @@ mod tests;
 pub(super) use table::Rule;
 use table::{CONTROL_PLANE, INSTALLERS, RULES, When};
 
-use super::memo::{Memo, managers_print};
+use super::memo::{Memo, print_of};
 use crate::object::{GroupKind, Object, ObjectId};
 
 /// The rule for objects whose owner is recoverable.
@@ -34,7 +34,7 @@ pub(super) fn rule_for(object: &Object, service: &dyn Fn(&ObjectId) -> Option<Va
     if !RULES.iter().any(of_kind) {
         return None;
     }
-    let managers = managers_print(object);
+    let managers = print_of(object.meta.managers.as_ref());
     // Endpoints depend on another object, so their answer cannot be remembered by their own content.
     let context = object.id.gk.is("", "Endpoints");
     let find = || {

@@ -13,8 +13,9 @@ use serde_json::{Map, Value};
 use super::{
     compared::{Past, Trio},
     fast::{FastMap, quick_hash},
+    schemas::PairPrint,
 };
-use crate::object::{Content, Fingerprint, Object, Packed};
+use crate::object::{Content, Fingerprint, Packed};
 
 /// Entries that a memo keeps of each sort if nothing else is asked for: enough for some 200,000 objects.
 const DEFAULT_CAP: usize = 200_000;
@@ -30,11 +31,13 @@ pub(super) struct TrioKey {
     pub live: Option<(Fingerprint, u64)>,
     /// The backup's content and its field managers.
     pub backup: Option<(Fingerprint, u64)>,
+    /// The schemas that the comparisons with the cluster and the backup stand on.
+    pub schemas: [Option<PairPrint>; 2],
 }
 
-/// A hash of an object's field managers.
-pub(super) fn managers_print(object: &Object) -> u64 {
-    quick_hash(object.meta.managers.as_ref().map(Packed::bytes))
+/// A hash of field managers, or of what was last applied.
+pub(super) fn print_of(packed: Option<&Packed>) -> u64 {
+    quick_hash(packed.map(Packed::bytes))
 }
 
 /// What is read out of a CustomResourceDefinition.
@@ -97,6 +100,7 @@ pub struct Memo {
     rules: RefCell<Cache<(Fingerprint, u64), Option<usize>>>,
     labels: RefCell<Cache<Fingerprint, Arc<Map<String, Value>>>>,
     definitions: RefCell<Cache<Fingerprint, Arc<Definition>>>,
+    schemas: RefCell<Cache<Fingerprint, Option<Arc<crate::drift::schema::Definition>>>>,
 }
 
 impl Default for Memo {
@@ -125,6 +129,7 @@ impl Memo {
             rules: RefCell::default(),
             labels: RefCell::default(),
             definitions: RefCell::default(),
+            schemas: RefCell::default(),
         }
     }
 
@@ -153,6 +158,7 @@ impl Memo {
         self.rules.borrow_mut().sweep(round);
         self.labels.borrow_mut().sweep(round);
         self.definitions.borrow_mut().sweep(round);
+        self.schemas.borrow_mut().sweep(round);
     }
 
     fn remember<K: Eq + Hash, V: Clone>(&self, cache: &RefCell<Cache<K, V>>, key: K, make: impl FnOnce() -> V) -> (V, bool) {
@@ -191,6 +197,20 @@ impl Memo {
     pub(super) fn labels(&self, content: &Content) -> Arc<Map<String, Value>> {
         let read = || Arc::new(content.value().pointer("/metadata/labels").and_then(Value::as_object).cloned().unwrap_or_default());
         self.remember(&self.labels, content.print(), read).0
+    }
+
+    /// The schemas in a CustomResourceDefinition. Read once for each content: some definitions are a megabyte.
+    pub(super) fn schema(&self, content: &Content) -> Option<Arc<crate::drift::schema::Definition>> {
+        let read = || crate::drift::schema::definition::read(&content.value()).map(Arc::new);
+        self.remember(&self.schemas, content.print(), read).0
+    }
+
+    /// Definitions of this run whose schemas could not be read in full.
+    pub(super) fn definition_problems(&self) -> Vec<(crate::object::GroupKind, String)> {
+        let round = self.round.get();
+        let cache = self.schemas.borrow();
+        let used = cache.entries.values().filter(|(_, used)| *used == round).filter_map(|(d, _)| d.as_ref());
+        used.filter_map(|d| Some((d.gk.clone(), d.problem.clone()?))).collect()
     }
 
     /// What a CustomResourceDefinition defines; empty texts if it is not one.

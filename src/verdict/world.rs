@@ -73,7 +73,10 @@ impl Snapshot {
             location: None,
             phase: "Completed".into(),
             state: BackupState::Restorable,
+            reason: "completed".into(),
             why: "completed".into(),
+            remarks: Vec::new(),
+            missing: Vec::new(),
             start: Some(at(clock)),
             completed: Some(at(clock)),
             expires: None,
@@ -81,6 +84,7 @@ impl Snapshot {
             warnings: 0,
             scope: Arc::new(scope_of(&[], &[])),
             content: BackupContent::Read(Arc::default()),
+            side: Arc::default(),
         })
     }
 
@@ -107,6 +111,16 @@ impl Snapshot {
 
     pub(crate) fn unread(mut self) -> Self {
         self.0.content = BackupContent::Unread(Failure::new("content_unread", "its content was not read"));
+        self
+    }
+
+    pub(crate) fn ended(mut self, clock: &str) -> Self {
+        self.0.completed = Some(at(clock));
+        self
+    }
+
+    pub(crate) fn broken(mut self) -> Self {
+        self.0.content = BackupContent::Damaged(Failure::new("archive_truncated", "the archive ends too early"));
         self
     }
 
@@ -140,6 +154,7 @@ fn config() -> Config {
         },
         layers: LayerRules::default(),
         ignore: Vec::new(),
+        managers: Default::default(),
         render: Render {
             sandbox: Sandbox::Strict,
             kustomize: "kustomize".into(),

@@ -111,7 +111,7 @@ impl Reader {
                     let known = self.shared.state().is_good(&self.target.served.gvk.gk) || !first;
                     let (news, returned) = {
                         let mut state = self.shared.state();
-                        let cut_off = state.cut_off();
+                        let cut_off = state.cut_off(Now::read());
                         (state.replace(&self.target.served.gvk.gk, objects, Now::read()), cut_off)
                     };
                     self.backoff.reset();
@@ -195,7 +195,7 @@ impl Reader {
         };
         let returned = {
             let mut state = self.shared.state();
-            let cut_off = state.cut_off();
+            let cut_off = state.cut_off(Now::read());
             state.healed(&gk, Now::read());
             cut_off
         };
@@ -210,6 +210,7 @@ impl Reader {
                 Err(e) => return End::Failed(e, heard.elapsed()),
             };
             count(&self.shared.counters.events);
+            self.shared.state().heard(Now::read());
             self.backoff.reset();
             let version = match &event {
                 Event::Put(raw) | Event::Gone(raw) => version_of(raw).to_owned(),
