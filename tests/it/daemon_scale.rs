@@ -35,6 +35,6 @@ fn a_full_cluster_costs_little_memory_no_requests_when_quiet_and_an_edit_shows_w
     let (resident, peak) = daemon.memory();
     println!("an edit shows after {times}; {resident} KiB resident, {peak} KiB at the peak");
     assert!(times.quantile(0.5) < Duration::from_secs(1), "{times}");
-    // 10,000 objects are allowed 100 MiB and 200 MiB. A program without any holds some 30 MiB of that, an unoptimised one some more.
-    assert!(resident < 60 << 10 && peak < 90 << 10, "{resident} KiB, {peak} KiB at the peak");
+    // What 10,000 objects are allowed, and half the peak. An unoptimised build, whose code alone is several times as large, was at 79 MiB.
+    assert!(resident < 100 << 10 && peak < 100 << 10, "{resident} KiB, {peak} KiB at the peak");
 }
