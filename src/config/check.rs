@@ -12,11 +12,12 @@ use super::{
     Render, Renderer, SecretSource, Source, SourceName, Velero, Web,
     duration::{parse_bytes, parse_duration},
     file::{
-        AppEntry, AuthEntry, ClusterEntry, ConfigError, File, IgnoreEntry, LayerEntry, ObjectivesEntry, RenderEntry, SourceEntry, Surroundings,
-        VeleroEntry, WebEntry,
+        AppEntry, AuthEntry, ClusterEntry, ConfigError, File, IgnoreEntry, LayerEntry, ManagersEntry, ObjectivesEntry, RenderEntry, SourceEntry,
+        Surroundings, VeleroEntry, WebEntry,
     },
     layers::{LayerRule, globs},
 };
+use crate::drift::{Managers, Writer};
 
 fn refuse<T>(message: impl Into<String>) -> Result<T, ConfigError> {
     Err(ConfigError(message.into()))
@@ -36,6 +37,7 @@ impl File {
             velero: velero(self.velero)?,
             layers: layer_rules(self.layers, &self.objectives)?,
             ignore: self.ignore.into_iter().map(ignore).collect::<Result<_, _>>()?,
+            managers: managers(self.managers)?,
             render: render(self.render)?,
             stale_after: duration("stale_after", self.stale_after, Duration::from_secs(3600))?,
             history: History { commits: self.history.commits.unwrap_or(500), renders: self.history.renders.unwrap_or(50) },
@@ -307,6 +309,27 @@ fn ignore(entry: IgnoreEntry) -> Result<IgnoreRule, ConfigError> {
         pointers: entry.pointers,
         managers: entry.managers,
     })
+}
+
+fn managers(entry: ManagersEntry) -> Result<Managers, ConfigError> {
+    let mut seen = BTreeSet::new();
+    let mut own = Vec::new();
+    let lists = [(Writer::Deployer, entry.deployer), (Writer::Person, entry.person), (Writer::Controller, entry.controller)];
+    for (class, names) in lists.into_iter().chain([(Writer::Unknown, entry.unknown)]) {
+        for name in names {
+            let at = |m: &str| ConfigError(format!("managers: {}: `{}` {m}", class.name(), name.escape_debug()));
+            let middle = name.strip_prefix('*').unwrap_or(&name);
+            let middle = middle.strip_suffix('*').unwrap_or(middle);
+            if middle.is_empty() || middle.contains('*') {
+                return Err(at("is not a name; write one as it stands in managedFields, with `*` at its beginning or end for anything"));
+            }
+            if !seen.insert(name.clone()) {
+                return Err(at("is named twice; a manager is of one class"));
+            }
+            own.push((class, name));
+        }
+    }
+    Ok(Managers::with(own))
 }
 
 fn render(entry: RenderEntry) -> Result<Render, ConfigError> {

@@ -214,6 +214,8 @@ fn field_text(report: &Report, f: &FieldReport) -> String {
         Some(LeafClass::Added) => format!("added {}", value(&f.live)),
         Some(LeafClass::Removed) => format!("still {}, dropped in Git", value(&f.live)),
         Some(LeafClass::Missing) => format!("{} is gone", value(&f.desired)),
+        Some(LeafClass::Operational) => format!("{} → {} by hand for now", value(&f.desired), value(&f.live)),
+        Some(LeafClass::Policy) => format!("{} is made {} of by admission or a controller", value(&f.desired), value(&f.live)),
         Some(LeafClass::UnknownField) => format!("{} has no field to go to, the server drops it", value(&f.desired)),
         _ => format!("{} → {}", value(&f.desired), value(&f.live)),
     };

@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use super::{
     Inputs, Memo,
-    compared::{hide, show},
+    compared::{Other, hide, show},
     copies::{Asked, Copy},
     join::{Case, Join},
 };
 use crate::{
     config::AppName,
-    drift::{Comparison, LeafClass},
+    drift::{self, Comparison, LeafClass},
     object::{Object, ObjectId, Text},
     report::model::{ObjectReport, Report},
     velero::Coverage,
@@ -175,6 +175,8 @@ pub struct DiffLeaf {
     pub right: Option<String>,
     /// Field manager that owns the right side's value.
     pub owner: Option<Text>,
+    /// What kind of writer that is.
+    pub writer: Option<drift::Writer>,
     /// When it last wrote.
     pub time: Option<Timestamp>,
 }
@@ -287,7 +289,8 @@ impl Teller<'_, '_> {
     /// Git against another side.
     fn against(&self, other: &Object, live: bool) -> Option<Comparison> {
         let wanted = self.case.claim?.wanted(&self.case.id);
-        Some(self.join.engine.compare(wanted, &wanted.value(), (other, &other.content.value()), live))
+        let side = Other { object: other, live, listed: live };
+        Some(self.join.engine.compare(wanted, &wanted.value(), &other.content.value(), side))
     }
 
     fn backups(&self) -> Vec<CopyEvidence> {
@@ -360,6 +363,7 @@ impl Teller<'_, '_> {
             left: l.desired.as_ref().map(|v| show(v, self.secret)),
             right: l.observed.as_ref().map(|v| show(v, self.secret)),
             owner: l.owner.clone(),
+            writer: l.writer,
             time: l.time,
         };
         Diff {
