@@ -49,8 +49,8 @@ fn defined(schema: Value) -> (Gvk, Shape) {
 
 fn compared(gvk: &Gvk, shape: &Shape, desired: &Value, live: &Value) -> Comparison {
     let id = ObjectId::new(&gvk.gk.group, &gvk.gk.kind, Some("n"), "a");
-    let policy = Policy { schema: shape, ignore: &[], deployers: &[], look_for_additions: true, id: &id, gvk };
-    compare(desired, Observed { value: live, managers: None }, &policy)
+    let policy = Policy::of(shape, &id, gvk);
+    compare(desired, Observed { value: live, managers: None, applied: None }, &policy)
 }
 
 fn classes(kind: &str, desired: Value, live: Value) -> Vec<String> {
