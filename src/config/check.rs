@@ -94,6 +94,9 @@ fn source(entry: SourceEntry) -> Result<Source, ConfigError> {
     if has_credentials(&entry.url) {
         return refuse(at("url holds a password; name it by auth.password_file or auth.password_env instead"));
     }
+    if entry.url.contains("://") && entry.url.contains(['?', '#']) {
+        return refuse(at("url has a `?` or `#`, where tokens tend to stand; name a token by auth.token_file or auth.token_env instead"));
+    }
     if entry.proxy.as_deref().is_some_and(has_credentials) {
         return refuse(at("proxy holds a password, which would be shown to whoever reads this file; use a proxy without one"));
     }
@@ -116,7 +119,11 @@ fn source(entry: SourceEntry) -> Result<Source, ConfigError> {
 
 /// Whether a URL carries a password. A user name alone (`git@host`) is an address, not a secret.
 fn has_credentials(location: &str) -> bool {
-    let Some((_, rest)) = location.split_once("://") else { return false };
+    let Some((_, rest)) = location.split_once("://") else {
+        // `user:password@host:path`; a path on this machine may have an `@` in it.
+        let user = location.split('/').next().and_then(|head| head.split_once('@')).map(|(user, _)| user);
+        return user.is_some_and(|user| user.contains(':'));
+    };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':') || location.starts_with("http"))
 }

@@ -17,7 +17,7 @@ use crate::{
     object::{Object, ObjectId, Text},
     report::model::{ObjectReport, Report},
     velero::Coverage,
-    witness::{Backup, BackupContent, BackupState, Commit, Failure},
+    witness::{Backup, BackupState, Commit, Failure},
 };
 
 /// The document that `explain` prints.
@@ -301,9 +301,9 @@ impl Teller<'_, '_> {
         let labels = || self.join.labels_of(self.case.any());
         let asked = Asked { id, plural_group, namespaced: *namespaced, labels: &labels, created: None };
         let covers = |b: &Backup| self.join.backups.coverage(b, &asked);
-        let holds = |b: &Backup| match &b.content {
-            BackupContent::Unread(failure) => Holds::Unread { failure: failure.clone() },
-            BackupContent::Read(archive) => match (archive.objects.get(&self.case.id), covers(b)) {
+        let holds = |b: &Backup| match b.content.archive() {
+            Err(failure) => Holds::Unread { failure: failure.clone() },
+            Ok(archive) => match (archive.objects.get(&self.case.id), covers(b)) {
                 (Some(copy), _) => Holds::Copy {
                     same_as_git: self.against(copy, false).filter(|c| c.unjudged.is_none()).map(|c| super::compared::agrees(&c)),
                     same_as_live: self.case.live.body().map(|l| l.content.print() == copy.content.print()),
@@ -316,7 +316,7 @@ impl Teller<'_, '_> {
         let of = |b: &Backup| CopyEvidence {
             backup: b.name.clone(),
             state: b.state,
-            speaks: speaker == Some(&b.name) && b.state.usable(),
+            speaks: speaker == Some(&b.name) && b.counts(),
             start: b.start,
             holds: holds(b),
         };
