@@ -243,8 +243,11 @@ impl Exemptions {
     }
 }
 
+/// What an expression chooses in Git's object and in the other, or why it is broken.
+type Choice = Result<[Vec<Vec<jq::Step>>; 2], String>;
+
 impl Part {
-    fn chosen(&self, desired: &Value, observed: &Value) -> Result<[Vec<Vec<jq::Step>>; 2], String> {
+    fn chosen(&self, desired: &Value, observed: &Value) -> Choice {
         match self {
             Self::Jq(_, Ok(jq)) => Ok([jq.paths(desired)?, jq.paths(observed)?]),
             Self::Jq(_, Err(why)) => Err(why.clone()),
@@ -258,7 +261,7 @@ pub(super) struct Applies<'a> {
     n: usize,
     pub(super) rule: &'a Exemption,
     /// Per part what its jq expression chooses in Git's object and in the other.
-    jq: Vec<Result<[Vec<Vec<jq::Step>>; 2], String>>,
+    jq: Vec<Choice>,
 }
 
 impl Applies<'_> {
@@ -268,7 +271,7 @@ impl Applies<'_> {
         if self.rule.parts.is_empty() {
             return true;
         }
-        let whole = |(part, jq): (&Part, &Result<[Vec<Vec<jq::Step>>; 2], String>)| match (part, jq) {
+        let whole = |(part, jq): (&Part, &Choice)| match (part, jq) {
             (Part::Pointer(_, pointer), _) => pointer.len() <= path.len() && pointer.iter().zip(path).all(|(p, t)| t.is(p)),
             (Part::Manager(m), _) => managers.contains(&m.as_str()),
             (Part::Jq(..), Ok([desired, observed])) => {

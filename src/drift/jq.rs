@@ -295,7 +295,7 @@ fn check(term: &Term<&str>, constructors: &mut usize) -> Result<(), String> {
     inner.into_iter().try_for_each(|t| check(t, constructors))
 }
 
-fn definition<'s>(d: Def<&'s str>) -> Def<&'s str> {
+fn definition(d: Def<&str>) -> Def<&str> {
     // Counting at the entry keeps calls at the end of a definition where they are.
     let body = BinaryOp::Pipe(None);
     Def { name: d.name, args: d.args, body: Term::BinOp(Box::new(Term::Call(TICK, Vec::new())), body, Box::new(counted(d.body))) }
