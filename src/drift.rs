@@ -16,6 +16,7 @@ mod jq;
 mod judge;
 mod lists;
 pub mod owners;
+mod pointer;
 pub mod rules;
 pub mod scaling;
 pub mod schema;
