@@ -16,9 +16,10 @@ use super::{
         VeleroEntry, WebEntry,
     },
     layers::{LayerRule, globs},
+    stores,
 };
 
-fn refuse<T>(message: impl Into<String>) -> Result<T, ConfigError> {
+pub(super) fn refuse<T>(message: impl Into<String>) -> Result<T, ConfigError> {
     Err(ConfigError(message.into()))
 }
 
@@ -61,7 +62,7 @@ fn unique<K: Ord + Clone + std::fmt::Display, V>(what: &str, items: Vec<V>, key:
     Ok(map)
 }
 
-fn duration(key: &str, text: Option<String>, default: Duration) -> Result<Duration, ConfigError> {
+pub(super) fn duration(key: &str, text: Option<String>, default: Duration) -> Result<Duration, ConfigError> {
     text.map_or(Ok(default), |t| parse_duration(&t)).map_err(|e| ConfigError(format!("{key}: {e}")))
 }
 
@@ -113,7 +114,7 @@ fn source(entry: SourceEntry) -> Result<Source, ConfigError> {
 }
 
 /// Whether a URL carries a password. A user name alone (`git@host`) is an address, not a secret.
-fn has_credentials(location: &str) -> bool {
+pub(super) fn has_credentials(location: &str) -> bool {
     let Some((_, rest)) = location.split_once("://") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':') || location.starts_with("http"))
@@ -251,6 +252,11 @@ fn velero(entry: VeleroEntry) -> Result<Velero, ConfigError> {
             total_bytes: bytes("velero: max_total", entry.max_total, 16 << 30)?,
             time: duration("velero: timeout", entry.timeout, Duration::from_secs(600))?,
         },
+        stores: stores::stores(entry.stores)?,
+        downloads: entry.download_requests.map(stores::downloads).transpose()?,
+        read: entry.read,
+        interval: duration("velero: interval", entry.interval, Duration::from_secs(60))?,
+        max_cache: bytes("velero: max_cache", entry.max_cache, 1 << 30)?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The comparisons behind a verdict: Git against cluster, Git against backup, and the differing fields of both as one list. pure
 
 use std::{
+    borrow::Cow,
     cell::OnceCell,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -13,7 +14,7 @@ use super::memo::{Memo, TrioKey};
 use crate::{
     config::IgnoreRule,
     drift::{Comparison, Leaf, LeafClass, Observed, Policy, Schema, Silence, compare},
-    object::{FieldPath, Fingerprint, Object, ObjectId, Step, Text, redact::MARK},
+    object::{BodyError, FieldPath, Fingerprint, Object, ObjectId, Step, Text, redact::MARK},
     report::model::FieldReport,
     witness::Failure,
 };
@@ -39,6 +40,11 @@ pub(super) struct Outcome {
     pub holds: bool,
     pub agreement: Agreement,
     pub unjudged: Option<Failure>,
+}
+
+/// A copy that could not be read again, as a failure.
+pub(super) fn body_unread(error: &BodyError) -> Failure {
+    Failure::new(error.kind(), format!("the backup has a copy, but {error}; it is read anew with the next look at the backup"))
 }
 
 /// Whether the other side holds everything that Git sets, and nothing that Git has dropped.
@@ -130,7 +136,7 @@ impl Engine<'_> {
 
     /// Git against cluster and Git against backup.
     pub(super) fn trio(&self, wanted: Wanted<'_>, live: Option<&Object>, backup: Option<&Object>) -> Arc<Trio> {
-        let print = |o: &Object| (o.content.print(), self.memo.managers(o.meta.managers.as_ref()));
+        let print = |o: &Object| (o.content.print(), self.memo.writers(o));
         let key = TrioKey {
             desired: wanted.object.content.print(),
             drops_namespace: wanted.drops_namespace,
@@ -140,7 +146,25 @@ impl Engine<'_> {
         self.memo.trio(key, || self.compare_both(wanted, live, backup))
     }
 
-    fn compare_both(&self, wanted: Wanted<'_>, live: Option<&Object>, backup: Option<&Object>) -> Trio {
+    /// Both comparisons, and whether every body that they needed was there.
+    fn compare_both(&self, wanted: Wanted<'_>, live: Option<&Object>, backup: Option<&Object>) -> (Trio, bool) {
+        let as_git = |o: &Object| !wanted.drops_namespace && o.content.print() == wanted.object.content.print();
+        let as_live = |o: &Object| live.is_some_and(|l| l.content.print() == o.content.print());
+        // A copy that equals what is at hand anyway need not be read again.
+        let (held, unread) = match backup.map(|o| if as_git(o) || as_live(o) { Ok(Cow::Borrowed(o)) } else { o.whole() }) {
+            None => (None, None),
+            Some(Ok(held)) => (Some(held), None),
+            Some(Err(e)) => (None, Some(body_unread(&e))),
+        };
+        let whole = unread.is_none();
+        let mut trio = self.compare_held(wanted, live, held.as_deref());
+        if let Some(failure) = unread {
+            trio.backup = Some(Outcome { holds: false, agreement: Agreement::Differs, unjudged: Some(failure) });
+        }
+        (trio, whole)
+    }
+
+    fn compare_held(&self, wanted: Wanted<'_>, live: Option<&Object>, backup: Option<&Object>) -> Trio {
         let values = Values { wanted, live, backup, parsed: Default::default() };
         let pair = |object: &Object, is_live: bool| -> Comparison {
             // Equal contents need no parsing: a comparison of a thing with itself is empty.
@@ -173,16 +197,17 @@ impl Engine<'_> {
     }
 
     /// An earlier state of Git against a backup's copy.
-    pub(super) fn past(&self, past: Wanted<'_>, copy: &Object) -> Past {
+    pub(super) fn past(&self, past: Wanted<'_>, copy: &Object) -> Result<Past, BodyError> {
         let key = TrioKey {
             desired: past.object.content.print(),
             drops_namespace: past.drops_namespace,
             live: None,
-            backup: Some((copy.content.print(), self.memo.managers(copy.meta.managers.as_ref()))),
+            backup: Some((copy.content.print(), self.memo.writers(copy))),
         };
         self.memo.past(key, || {
+            let copy = copy.whole()?;
             let c = self.compare(past, &past.value(), &copy.content.value(), copy.meta.managers.as_deref(), false);
-            Past { holds: Outcome::of(&c).holds, differs: Arc::new(c.leaves.into_iter().map(|l| l.path).collect()) }
+            Ok(Past { holds: Outcome::of(&c).holds, differs: Arc::new(c.leaves.into_iter().map(|l| l.path).collect()) })
         })
     }
 }

@@ -185,7 +185,7 @@ impl<'a> BackupSide<'a> {
             },
             scope: scope(&backup.scope),
             damaged: match &backup.content {
-                BackupContent::Read(archive) => archive.diagnostics.iter().filter_map(|d| damaged(&d.file)).collect(),
+                BackupContent::Read(archive) => archive.unreadable.iter().filter_map(damaged).collect(),
                 BackupContent::Unread(_) => HashSet::new(),
             },
         });

@@ -1,6 +1,6 @@
 //! Objects and archives joined: what counts, what is due, what is unread. pure
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -18,7 +18,7 @@ fn location(name: &str) -> Value {
 }
 
 fn file(name: &str, object: Option<Value>, cluster: &str) -> FileBackup {
-    let archive = Archive { origin: format!("{name}.tar.gz"), objects: HashMap::new(), cluster_uid: Some(cluster.into()), ..Archive::default() };
+    let archive = Archive { origin: format!("{name}.tar.gz"), cluster_uid: Some(cluster.into()), ..Archive::default() };
     FileBackup {
         name: name.into(),
         object,
