@@ -25,7 +25,8 @@ const SAMPLE: usize = 64;
 
 /// A sample of some size: texts that do not compress away.
 fn sample() -> Vec<u8> {
-    let noise = |n: u64| (0..1000u64).map(|i| format!("{:016x}", (n * 1031 + i).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23))).collect::<String>();
+    let noise =
+        |n: u64| (0..1000u64).map(|i| format!("{:016x}", (n * 1031 + i).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23))).collect::<String>();
     let map = |n| json!({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":format!("c{n}"),"namespace":"n"},"data":{"k":noise(n)}});
     let maps: Vec<_> = (0..SAMPLE as u64).map(map).collect();
     let mut bytes = Vec::new();
