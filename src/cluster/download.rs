@@ -77,13 +77,13 @@ fn failed(verb: &str, namespace: &str, error: &CallError) -> StoreError {
     }
 }
 
-/// Asks Velero where the archive of a backup can be fetched.
+/// Asks Velero where a file of a backup can be fetched; `kind` is the kind of the request's target (`BackupContents`, `BackupResults` ...).
 ///
 /// # Errors
 /// When it may not be asked, or does not answer in time.
-pub async fn ask(connection: &Connection, namespace: &str, backup: &str, limit: Duration) -> Result<Download, StoreError> {
+pub async fn ask(connection: &Connection, namespace: &str, kind: &str, backup: &str, limit: Duration) -> Result<Download, StoreError> {
     let body = json!({"apiVersion": "velero.io/v1", "kind": "DownloadRequest", "metadata": {"generateName": "snapgap-", "namespace": namespace},
-        "spec": {"target": {"kind": "BackupContents", "name": backup}}});
+        "spec": {"target": {"kind": kind, "name": backup}}});
     let mut request =
         Pending { connection: connection.clone(), path: format!("/apis/velero.io/v1/namespaces/{namespace}/downloadrequests"), name: String::new() };
     let made = send!(request, Request::new(&request.path).create(&PostParams::default(), body.to_string().into_bytes()));

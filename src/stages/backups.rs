@@ -79,7 +79,10 @@ impl BackupStage {
         let objects = controllers.map(|(_, object)| &**object).chain(&namespaces);
         let mut archives = self.read.as_ref().map(|(_, _, archives)| archives.clone()).unwrap_or_default();
         archives.extend(self.read_remote(live, &archives, now, &mut reads).await);
-        let mut backed_up = velero::assess(objects, archives, live.cluster_uid.as_deref(), now);
+        let uids = live.objects.iter().filter(|(id, _)| id.gk.is("", "Namespace"));
+        let uids = uids.filter_map(|(id, o)| Some((id.name.clone(), o.meta.uid.clone()?))).collect();
+        let cluster = velero::Cluster { uid: live.cluster_uid.clone(), namespaces: uids, names: velero::Names::of(&live.kinds) };
+        let mut backed_up = velero::assess(objects, archives, &cluster, now);
         // Archives that could not be read may hold anything: nothing is known as of any moment, rather than "there is none".
         let blind = failure.is_some() && self.read.is_none();
         let listed = self.stores.iter().filter_map(StoreStage::as_of).max();

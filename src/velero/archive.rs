@@ -25,7 +25,8 @@ use tarball::{Kind, Member, Tarball};
 use crate::{
     config::ArchiveLimits,
     object::{Object, Redactor, Text, admit},
-    witness::{Archive, Diagnostic, Holdings},
+    velero::torn,
+    witness::{Archive, Diagnostic, Holdings, Remark},
 };
 
 /// Diagnostics that are kept of one archive; the rest is counted.
@@ -36,6 +37,9 @@ const MAX_UNREADABLE: usize = 10_000;
 
 /// Bytes of `metadata/version`.
 const MAX_VERSION: u64 = 1024;
+
+/// Objects in the middle of a change that are kept of one archive: a few tell that it was taken in the middle of one.
+const MAX_TORN: usize = 50;
 
 /// Where a wanted entry belongs.
 enum Place<'a> {
@@ -120,6 +124,7 @@ struct Found {
     resources: bool,
     objects: Holdings,
     texts: HashSet<Text>,
+    torn: Vec<Remark>,
     diagnostics: Vec<Diagnostic>,
     unreadable: HashSet<Text>,
     untold: usize,
@@ -209,6 +214,9 @@ impl Found {
             self.tell(path, "path_disagrees", format!("it is of namespace {own_namespace:?} inside; a restore goes by the path"));
             place_in(&mut value, namespace.unwrap_or_default());
         }
+        if self.torn.len() < MAX_TORN {
+            self.torn.extend(torn::sign(&value));
+        }
         match admit(value, redactor) {
             Ok(mut object) => {
                 self.intern(&mut object);
@@ -257,9 +265,11 @@ impl Found {
         }
         let kube_system = crate::object::ObjectId::new("", "Namespace", None, "kube-system");
         let cluster_uid = self.objects.get(&kube_system).and_then(|o| o.meta.uid.clone());
+        let namespaces = self.objects.values().filter(|o| o.id.gk.is("", "Namespace"));
+        let namespaces = namespaces.filter_map(|o| Some((o.id.name.clone(), o.meta.uid.clone()?))).collect();
         self.objects.shrink_to_fit();
-        let Self { objects, diagnostics, unreadable, .. } = self;
-        Ok(Archive { origin: origin.to_owned(), objects, cluster_uid, diagnostics, unreadable, bytes })
+        let Self { objects, torn, diagnostics, unreadable, .. } = self;
+        Ok(Archive { origin: origin.to_owned(), objects, cluster_uid, namespaces, torn, diagnostics, unreadable, bytes })
     }
 }
 

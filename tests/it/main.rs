@@ -31,4 +31,6 @@ mod render_kustomize;
 mod render_plan;
 mod render_sandbox;
 mod support;
+mod velero_server;
+mod velero_stores;
 mod yaml;

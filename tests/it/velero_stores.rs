@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use snapgap::{
     cluster::{self, Connection, Limits},
-    config::{self, Config, file::{File, Surroundings}},
+    config::{
+        self, Config,
+        file::{File, Surroundings},
+    },
     object::{Object, ObjectId, Redactor},
     stages::backups::BackupStage,
     velero::store::{Bucket, Coordinates, feed::Feed},
@@ -41,14 +44,20 @@ fn populate(plane: &ControlPlane) {
     objects.push(in_shop("v1", "Secret", "password", json!({"stringData":{"p":CANARY}})));
     objects.push(in_shop("v1", "ServiceAccount", "cart", json!({})));
     objects.push(in_shop("v1", "Service", "cart", json!({"spec":{"selector":{"app":"cart"},"ports":[{"port":80}]}})));
-    let containers = json!([{"name":"app","image":"example.com/cart:1","env":[{"name":"A","value":"1"}],"resources":{"requests":{"cpu":"100m","memory":"1Gi"}}}]);
+    let containers =
+        json!([{"name":"app","image":"example.com/cart:1","env":[{"name":"A","value":"1"}],"resources":{"requests":{"cpu":"100m","memory":"1Gi"}}}]);
     objects.push(in_shop(
         "apps/v1",
         "Deployment",
         "cart",
         json!({"spec":{"replicas":2,"selector":{"matchLabels":{"app":"cart"}},"template":{"metadata":{"labels":{"app":"cart"}},"spec":{"containers":containers}}}}),
     ));
-    objects.push(in_shop("v1", "PersistentVolumeClaim", "data", json!({"spec":{"accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"1Gi"}}}})));
+    objects.push(in_shop(
+        "v1",
+        "PersistentVolumeClaim",
+        "data",
+        json!({"spec":{"accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"1Gi"}}}}),
+    ));
     objects.push(in_shop("networking.k8s.io/v1", "NetworkPolicy", "deny", json!({"spec":{"podSelector":{},"policyTypes":["Ingress"]}})));
     plane.apply(&objects.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n---\n"));
 }
@@ -78,7 +87,10 @@ async fn look(config: &Config, live: &Live) -> BackedUp {
 }
 
 fn backup<'b>(of: &'b BackedUp, name: &str) -> &'b Backup {
-    of.backups.iter().find(|b| &*b.name == name).unwrap_or_else(|| panic!("no backup {name}: {:?}", of.backups.iter().map(|b| &b.name).collect::<Vec<_>>()))
+    of.backups
+        .iter()
+        .find(|b| &*b.name == name)
+        .unwrap_or_else(|| panic!("no backup {name}: {:?}", of.backups.iter().map(|b| &b.name).collect::<Vec<_>>()))
 }
 
 fn unread(of: &BackedUp, name: &str) -> (String, String) {

@@ -15,10 +15,12 @@ use crate::{
     config::{Cluster, Downloads, ReadBackups},
     object::Text,
     velero::{
-        FileBackup, Library, custom,
-        store::{StoreError, error::Fault, signed},
+        FileBackup, Library,
+        beside::{MAX_BYTES, SideFile},
+        custom,
+        store::{StoreError, error::Fault, feed, signed},
     },
-    witness::{Failure, Live},
+    witness::{Failure, Live, SideFiles},
 };
 
 /// A backup as Velero knows it: its name, and what tells it from another one of that name.
@@ -30,7 +32,7 @@ pub(super) struct DownloadStage {
     cluster: Cluster,
     namespace: Text,
     connection: Option<Connection>,
-    outcomes: BTreeMap<Key, Outcome>,
+    outcomes: BTreeMap<Key, (Outcome, SideFiles)>,
 }
 
 fn key(backup: &custom::Backup) -> Key {
@@ -47,7 +49,7 @@ impl DownloadStage {
         let unread = Outcome::Unread;
         let alive = |b: &&custom::Backup| b.expires.is_none_or(|e| e > now) && !b.head.deleting;
         let alive: Vec<&custom::Backup> = backups.iter().filter(alive).collect();
-        let asked: Vec<_> = alive.iter().map(|b| (*b, self.outcomes.get(&key(b)).unwrap_or(&unread))).collect();
+        let asked: Vec<_> = alive.iter().map(|b| (*b, self.outcomes.get(&key(b)).map_or(&unread, |(o, _)| o))).collect();
         choose::next(&asked, read, now).map(|n| alive[n])
     }
 
@@ -78,11 +80,13 @@ impl DownloadStage {
             },
         };
         let failed = outcome.content(|| Failure::new("not_needed", "")).err().map(|f| f.reason);
-        self.outcomes.insert(key(backup), outcome);
+        let side = if failed.is_none() { self.beside(backup, live).await } else { SideFiles::default() };
+        self.outcomes.insert(key(backup), (outcome, side));
         Some((backup.location.clone(), failed))
     }
 
-    async fn fetch(&mut self, backup: &custom::Backup, live: &Live, library: &Library, cache: String, now: Timestamp) -> Result<Outcome, StoreError> {
+    /// A connection, and the CA bundles to trust.
+    async fn reach(&mut self, backup: &custom::Backup, live: &Live) -> Result<(Connection, Vec<Vec<u8>>), StoreError> {
         let setup = |what: String| StoreError::new("DownloadRequest", Fault::Setup(what));
         let connection = match &self.connection {
             Some(connection) => connection.clone(),
@@ -96,9 +100,14 @@ impl DownloadStage {
             None => None,
         };
         let of_location = authority(live, &self.namespace, backup.location.as_deref());
-        let bundles: Vec<&[u8]> = own.as_deref().into_iter().chain(of_location.as_deref()).collect();
+        Ok((connection, own.into_iter().chain(of_location).collect()))
+    }
+
+    async fn fetch(&mut self, backup: &custom::Backup, live: &Live, library: &Library, cache: String, now: Timestamp) -> Result<Outcome, StoreError> {
+        let (connection, bundles) = self.reach(backup, live).await?;
+        let bundles: Vec<&[u8]> = bundles.iter().map(Vec::as_slice).collect();
         let name = &*backup.head.name;
-        let answered = download::ask(&connection, &self.namespace, name, self.settings.timeout).await?;
+        let answered = download::ask(&connection, &self.namespace, "BackupContents", name, self.settings.timeout).await?;
         let outcome = match signed::file(answered.url.clone(), &format!("{name}.tar.gz"), &bundles) {
             Ok(file) => {
                 let origin = format!("backup {name} through Velero");
@@ -110,11 +119,38 @@ impl DownloadStage {
         outcome
     }
 
+    /// What Velero wrote beside an archive, as far as it gives it out.
+    async fn beside(&mut self, backup: &custom::Backup, live: &Live) -> SideFiles {
+        let mut side = SideFiles::default();
+        for file in SideFile::ALL {
+            let Some(kind) = file.download_kind() else { continue };
+            let name = file.name(&backup.head.name);
+            match self.small(backup, live, kind, &name).await {
+                Ok(bytes) => side.take(file, &name, Ok(Some(&bytes))),
+                Err(e) if e.kind() == "download_missing" => side.take(file, &name, Ok(None)),
+                Err(e) => side.take(file, &name, Err(Failure::from(&e))),
+            }
+        }
+        side
+    }
+
+    async fn small(&mut self, backup: &custom::Backup, live: &Live, kind: &str, name: &str) -> Result<Vec<u8>, StoreError> {
+        let (connection, bundles) = self.reach(backup, live).await?;
+        let bundles: Vec<&[u8]> = bundles.iter().map(Vec::as_slice).collect();
+        let answered = download::ask(&connection, &self.namespace, kind, &backup.head.name, self.settings.timeout).await?;
+        let read = match signed::file(answered.url.clone(), name, &bundles) {
+            Ok(file) => feed::whole(&*file, name, MAX_BYTES).await,
+            Err(e) => Err(e),
+        };
+        answered.end().await;
+        read
+    }
+
     /// What was read, for the join with the cluster.
     pub fn tell(&self, backups: &[custom::Backup], read: ReadBackups, now: Timestamp) -> Vec<FileBackup> {
         let next = self.wanted(backups, read, now).map(key);
         let of = |backup: &custom::Backup| {
-            let known = self.outcomes.get(&key(backup)).cloned().unwrap_or_default();
+            let (known, side) = self.outcomes.get(&key(backup)).cloned().unwrap_or_default();
             FileBackup {
                 name: backup.head.name.clone(),
                 object: None,
@@ -122,6 +158,7 @@ impl DownloadStage {
                 content: known.content(|| why_unread(Some(backup), next.as_ref() == Some(&key(backup)))),
                 damage: known.damage(),
                 cluster_uid: known.cluster_uid(),
+                side,
             }
         };
         backups.iter().map(of).collect()

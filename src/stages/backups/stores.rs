@@ -10,7 +10,9 @@ use crate::{
     config::{ReadBackups, SecretSource, Store},
     object::Text,
     velero::{
-        FileBackup, Library, custom,
+        FileBackup, Library,
+        beside::{MAX_BYTES, SideFile},
+        custom,
         store::{
             Bucket, Coordinates, Listed, StoreError, StoredFile,
             error::Fault,
@@ -18,7 +20,7 @@ use crate::{
             listing::MARKER,
         },
     },
-    witness::{Failure, Live},
+    witness::{Failure, Live, SideFiles},
 };
 
 /// Bytes of a Backup object; the API server takes none larger than 3 MiB.
@@ -33,6 +35,7 @@ struct Stored {
     /// The Backup object, for the tag it was read at.
     object: Result<(Value, custom::Backup), Failure>,
     outcome: Outcome,
+    side: SideFiles,
 }
 
 /// One store.
@@ -146,8 +149,8 @@ impl StoreStage {
             };
             // Another archive under the same name is not the one that was read.
             let same = |o: &Stored| o.listed.archive(&name) == listed.archive(&name);
-            let outcome = old.filter(same).map(|o| o.outcome).unwrap_or_default();
-            self.backups.insert(name, Stored { listed, object, outcome });
+            let (outcome, side) = old.filter(same).map(|o| (o.outcome, o.side)).unwrap_or_default();
+            self.backups.insert(name, Stored { listed, object, outcome, side });
         }
         Ok(())
     }
@@ -165,8 +168,9 @@ impl StoreStage {
             Err(e) => Outcome::Failed(Failure::from(&e), now),
         };
         let failed = outcome.content(|| Failure::new("not_needed", "")).err().map(|f| f.reason);
+        let side = beside(bucket, &name, &self.backups.get(&name)?.listed).await;
         if let Some(stored) = self.backups.get_mut(&name) {
-            stored.outcome = outcome;
+            (stored.outcome, stored.side) = (outcome, side);
         }
         Some((self.store.location.clone(), failed))
     }
@@ -209,6 +213,7 @@ impl StoreStage {
                 content: Err(content),
                 damage,
                 cluster_uid: None,
+                side: SideFiles::default(),
             });
         }
         told
@@ -230,8 +235,26 @@ impl Stored {
             }
             Ok(_) => (self.outcome.content(|| why_unread(backup, chosen)), self.outcome.damage()),
         };
-        FileBackup { name: name.clone(), object, start: None, content, damage, cluster_uid: self.outcome.cluster_uid() }
+        let (cluster_uid, side) = (self.outcome.cluster_uid(), self.side.clone());
+        FileBackup { name: name.clone(), object, start: None, content, damage, cluster_uid, side }
     }
+}
+
+/// What Velero wrote beside an archive. What the listing does not hold is not there.
+async fn beside(bucket: &Bucket, backup: &str, listed: &Listed) -> SideFiles {
+    let mut side = SideFiles::default();
+    for file in SideFile::ALL {
+        let name = file.name(backup);
+        if !listed.files.contains_key(&name) {
+            side.take(file, &name, Ok(None));
+            continue;
+        }
+        match bucket.small(backup, &name, MAX_BYTES).await {
+            Ok(bytes) => side.take(file, &name, Ok(Some(&bytes))),
+            Err(e) => side.take(file, &name, Err(Failure::from(&e))),
+        }
+    }
+    side
 }
 
 /// The Backup object in a bucket.

@@ -8,6 +8,7 @@
 //! ```
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, BufRead, BufReader, BufWriter, Write},
     os::unix::fs::FileExt,
@@ -28,7 +29,7 @@ use tracing::warn;
 use super::super::archive::Keep;
 use crate::{
     object::{Extent, Fingerprint, Meta, Object, ObjectId, Place, Redactor, Shelf, Text},
-    witness::{Archive, Diagnostic},
+    witness::{Archive, Diagnostic, Remark},
 };
 
 /// The format; another one is read anew.
@@ -90,6 +91,8 @@ impl Shelf for FileShelf {
 struct Head {
     origin: String,
     cluster_uid: Option<Text>,
+    namespaces: BTreeMap<Text, Text>,
+    torn: Vec<Remark>,
     diagnostics: Vec<Diagnostic>,
     unreadable: Vec<Text>,
     bytes: u64,
@@ -172,6 +175,8 @@ impl Draft {
         let head = Head {
             origin: archive.origin.clone(),
             cluster_uid: archive.cluster_uid.clone(),
+            namespaces: archive.namespaces.clone(),
+            torn: archive.torn.clone(),
             diagnostics: archive.diagnostics.clone(),
             unreadable: archive.unreadable.iter().cloned().collect(),
             bytes: archive.bytes,
@@ -260,6 +265,8 @@ fn index(shelf: &Arc<FileShelf>, known: &[Arc<Archive>]) -> io::Result<Archive> 
     let mut archive = Archive {
         origin: head.origin,
         cluster_uid: head.cluster_uid,
+        namespaces: head.namespaces,
+        torn: head.torn,
         diagnostics: head.diagnostics,
         unreadable: head.unreadable.into_iter().collect(),
         bytes: head.bytes,

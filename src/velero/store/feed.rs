@@ -38,6 +38,23 @@ pub trait Open: Send + Sync + 'static {
     fn open(&self, from: u64) -> BoxFuture<'_, Result<Chunks, Fault>>;
 }
 
+/// A small file, whole.
+///
+/// # Errors
+/// When it cannot be read, or has more bytes than `cap`.
+pub async fn whole(file: &dyn Open, what: &str, cap: u64) -> Result<Vec<u8>, StoreError> {
+    let fail = |fault| StoreError { place: file.place(), fault };
+    let mut all = Vec::new();
+    let mut chunks = file.open(0).await.map_err(fail)?;
+    while let Some(chunk) = chunks.next().await {
+        all.extend(chunk.map_err(fail)?);
+        if all.len() as u64 > cap {
+            return Err(fail(Fault::TooLarge { what: what.to_owned(), cap }));
+        }
+    }
+    Ok(all)
+}
+
 /// Why a feed broke off, for whoever asks after reading.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict(Arc<Mutex<Option<StoreError>>>);
