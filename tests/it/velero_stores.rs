@@ -3,6 +3,7 @@
 use std::{fs, io::Read as _, path::Path, process::Command, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use object_store::{ObjectStoreExt as _, aws::AmazonS3Builder};
 use serde_json::{Value, json};
 use snapgap::{
     cluster::{self, Connection, Limits},
@@ -258,14 +259,24 @@ async fn a_download_through_velero_is_opt_in_and_every_way_to_fail_has_its_reaso
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_connection_is_taken_up_by_a_range_request_for_the_same_content() {
     let store = Store::start();
-    let folder = store.bucket().join("backups/big");
-    fs::create_dir_all(&folder).expect("a folder");
+    let uploads = AmazonS3Builder::new()
+        .with_endpoint(store.url())
+        .with_allow_http(true)
+        .with_bucket_name(BUCKET)
+        .with_access_key_id(ACCESS_KEY)
+        .with_secret_access_key(SECRET_KEY)
+        .build()
+        .expect("a client");
+    let put = async |name: &str, bytes: &[u8]| {
+        let path = format!("backups/big/{name}");
+        uploads.put(&path.as_str().into(), bytes.to_vec().into()).await.expect("uploaded");
+    };
     let mut content = Vec::new();
     for n in 0..3_000_000u64 {
         content.extend_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
     }
-    fs::write(folder.join("big.tar.gz"), &content).expect("written");
-    fs::write(folder.join("velero-backup.json"), b"{}").expect("written");
+    put("big.tar.gz", &content).await;
+    put("velero-backup.json", b"{}").await;
     let gate = Gate::before(store.port).await;
     let settings = config::Store {
         provider: Some(config::Provider::Aws),
@@ -279,25 +290,27 @@ async fn a_dropped_connection_is_taken_up_by_a_range_request_for_the_same_conten
     let bucket = Bucket::open(&at, Some(&keys), None).expect("opens");
     let listed = bucket.list().await.expect("listed");
     let file = listed["big"].archive("big").expect("there").clone();
-    let read = |feed: Feed, gate: Option<&Gate>, replace: bool| {
-        let mut feed = feed;
-        let mut all = vec![0; 1 << 20];
-        feed.read_exact(&mut all).map(|()| {
-            if let Some(gate) = gate {
-                gate.close();
-                if replace {
-                    fs::write(folder.join("big.tar.gz"), vec![1; content.len()]).expect("written");
-                }
-                std::thread::sleep(Duration::from_millis(300));
-                gate.open();
-            }
-        })?;
-        feed.read_to_end(&mut all).map(|_| all)
-    };
-    let (feed, verdict) = Feed::start(bucket.archive("big", &file).expect("a file"), Duration::from_secs(120));
-    let all = tokio::task::block_in_place(|| read(feed, Some(&gate), false)).expect("whole");
-    assert!(all == content && verdict.error().is_none(), "every byte, once");
-    let (feed, verdict) = Feed::start(bucket.archive("big", &file).expect("a file"), Duration::from_secs(120));
-    let torn = tokio::task::block_in_place(|| read(feed, Some(&gate), true));
-    assert_eq!((torn.is_err(), verdict.error().map(|e| e.kind())), (true, Some("store_replaced")), "not half of one content and half of another");
+    for replace in [false, true] {
+        let (mut feed, verdict) = Feed::start(bucket.archive("big", &file).expect("a file"), Duration::from_secs(120));
+        let begin = tokio::task::spawn_blocking(move || {
+            let mut all = vec![0; 1 << 20];
+            feed.read_exact(&mut all).map(|()| (feed, all))
+        });
+        let (mut feed, mut all) = begin.await.expect("no panic").expect("it begins");
+        gate.close();
+        if replace {
+            put("big.tar.gz", &vec![1; content.len()]).await;
+        }
+        gate.open();
+        let rest = tokio::task::spawn_blocking(move || feed.read_to_end(&mut all).map(|_| all)).await.expect("no panic");
+        if replace {
+            assert_eq!(
+                (rest.is_err(), verdict.error().map(|e| e.kind())),
+                (true, Some("store_replaced")),
+                "not half of one content and half of another"
+            );
+        } else {
+            assert!(rest.expect("whole") == content && verdict.error().is_none(), "every byte, once");
+        }
+    }
 }

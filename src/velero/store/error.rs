@@ -114,21 +114,21 @@ impl Fault {
     /// Tells an error of object_store apart. `what` is what was asked for, `permission` what it takes.
     pub(super) fn of(error: &object_store::Error, what: &str, permission: &'static str) -> Self {
         use object_store::Error as E;
-        let code = || code_in(error);
-        match error {
-            E::NotFound { .. } => match code().as_deref() {
-                Some("NoSuchBucket" | "ContainerNotFound") => Self::Missing("the bucket".to_owned()),
-                _ => Self::Missing(what.to_owned()),
-            },
-            E::Precondition { .. } | E::NotModified { .. } => Self::Replaced(what.to_owned()),
-            // S3 answers 403 both when it does not know the key and when the key may not do it.
-            E::PermissionDenied { .. } | E::Unauthenticated { .. } => match code() {
-                code @ (None | Some(_)) if matches!(error, E::Unauthenticated { .. }) || code.as_deref().is_some_and(of_the_key) => {
-                    Self::Unauthenticated(code)
-                }
-                code => Self::Forbidden { what: what.to_owned(), code, permission },
-            },
-            other => Self::of_any(other),
+        let code = code_in(error);
+        let forbidden = |code| Self::Forbidden { what: what.to_owned(), code, permission };
+        match (error, code.as_deref()) {
+            // S3 answers 403 both when it does not know the key and when the key may not do it, and the client does not tell a listing's 403 from
+            // other failures: the store's own word does.
+            (_, Some(word)) if OF_THE_KEY.contains(&word) => Self::Unauthenticated(code),
+            (_, Some("AccessDenied" | "AuthorizationFailure" | "AuthorizationPermissionMismatch" | "InsufficientAccountPermissions")) => {
+                forbidden(code)
+            }
+            (_, Some("NoSuchBucket" | "ContainerNotFound")) => Self::Missing("the bucket".to_owned()),
+            (E::NotFound { .. }, _) => Self::Missing(what.to_owned()),
+            (E::Precondition { .. } | E::NotModified { .. }, _) => Self::Replaced(what.to_owned()),
+            (E::Unauthenticated { .. }, _) => Self::Unauthenticated(code),
+            (E::PermissionDenied { .. }, _) => forbidden(code),
+            (other, _) => Self::of_any(other),
         }
     }
 
@@ -169,10 +169,9 @@ fn suspicious(text: &str) -> bool {
     ["://", "<", "?", "=", "\""].iter().any(|sign| text.contains(sign))
 }
 
-/// Codes of S3 that are about the key and not about what was asked.
-fn of_the_key(code: &str) -> bool {
-    ["InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired", "AuthenticationFailed"].contains(&code)
-}
+/// Words of stores that are about the key and not about what was asked.
+const OF_THE_KEY: [&str; 6] =
+    ["InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired", "AuthenticationFailed"];
 
 /// The machine-readable word in a store's answer (`<Code>AccessDenied</Code>`), which the client puts into its message; nothing else of it is taken.
 fn code_in(error: &(dyn StdError + 'static)) -> Option<String> {
@@ -212,6 +211,8 @@ mod tests {
         let signed = object_store::Error::Generic { store: "S3", source: source("error for url (https://s3.example.com/b?X-Amz-Signature=canary)") };
         let error = StoreError::new("s3://b", Fault::of(&signed, "x", ""));
         assert_eq!(error.to_string(), "s3://b: the connection failed");
+        let listing = object_store::Error::Generic { store: "S3", source: source("<Code>SignatureDoesNotMatch</Code>") };
+        assert_eq!(StoreError::new("s3://b", Fault::of(&listing, "x", "")).kind(), "store_unauthenticated");
         let gone = object_store::Error::NotFound { path: "x".into(), source: source("<Code>NoSuchBucket</Code>") };
         assert_eq!(StoreError::new("s3://b", Fault::of(&gone, "x", "")).to_string(), "s3://b: the bucket is not there");
     }
