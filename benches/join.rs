@@ -110,6 +110,7 @@ fn config() -> Config {
         },
         layers: LayerRules::default(),
         ignore: Vec::new(),
+        managers: Default::default(),
         render: Render {
             sandbox: Sandbox::Strict,
             kustomize: "kustomize".into(),

@@ -8,6 +8,7 @@ pub mod custom;
 pub mod files;
 pub mod glob;
 pub mod library;
+pub mod moment;
 pub mod names;
 pub mod scope;
 pub mod state;

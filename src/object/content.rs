@@ -66,19 +66,20 @@ pub trait Shelf: Send + Sync + fmt::Debug {
     fn spoiled(&self);
 }
 
-/// Where one body lies: the content's text, and right behind it the managedFields.
+/// Where one body lies: the content's text, and right behind it the managedFields and what was last applied.
 #[derive(Clone, Debug)]
 pub struct Place {
     shelf: Arc<dyn Shelf>,
     offset: u64,
     content: u32,
     managers: u32,
+    applied: u32,
     check: u32,
 }
 
-/// A short sum over managedFields, which the fingerprint does not cover.
-fn check(managers: &[u8]) -> u32 {
-    let digest = Sha256::digest(managers);
+/// A short sum over what the fingerprint does not cover.
+fn check(managers: &[u8], applied: &[u8]) -> u32 {
+    let digest = Sha256::new().chain_update((managers.len() as u64).to_le_bytes()).chain_update(managers).chain_update(applied).finalize();
     u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]])
 }
 
@@ -91,45 +92,49 @@ pub struct Extent {
     pub content: u32,
     /// The length of the managedFields behind it.
     pub managers: u32,
-    /// Sum over them.
+    /// The length of what was last applied, behind those.
+    pub applied: u32,
+    /// Sum over both.
     pub check: u32,
 }
 
 impl Extent {
     /// The place of a body that begins at an offset; `None` if it is larger than any object can be.
-    pub fn of(offset: u64, content: &str, managers: Option<&str>) -> Option<Self> {
-        let managers = managers.unwrap_or_default();
+    pub fn of(offset: u64, content: &str, managers: Option<&str>, applied: Option<&str>) -> Option<Self> {
+        let (managers, applied) = (managers.unwrap_or_default(), applied.unwrap_or_default());
         let length = |text: &str| u32::try_from(text.len()).ok();
-        Some(Self { offset, content: length(content)?, managers: length(managers)?, check: check(managers.as_bytes()) })
+        let check = check(managers.as_bytes(), applied.as_bytes());
+        Some(Self { offset, content: length(content)?, managers: length(managers)?, applied: length(applied)?, check })
     }
 }
 
 impl Place {
     /// A place on a shelf.
     pub fn on(shelf: Arc<dyn Shelf>, at: Extent) -> Self {
-        Self { shelf, offset: at.offset, content: at.content, managers: at.managers, check: at.check }
+        Self { shelf, offset: at.offset, content: at.content, managers: at.managers, applied: at.applied, check: at.check }
     }
 
-    /// Stands for the managedFields at this place: other fields, another number.
+    /// Stands for who wrote the object at this place and what was last applied: others, another number.
     pub fn writers(&self) -> u64 {
-        u64::from(self.check) << 32 | u64::from(self.managers)
+        u64::from(self.check) << 32 | u64::from(self.managers ^ self.applied.rotate_left(16))
     }
 
-    /// Reads content and managedFields again.
-    pub(super) fn read(&self, print: Fingerprint) -> Result<(Content, Option<Arc<str>>), BodyError> {
+    /// Reads content, managedFields and what was last applied again.
+    pub(super) fn read(&self, print: Fingerprint) -> Result<(Content, Option<Arc<str>>, Option<Arc<str>>), BodyError> {
         let spoiled = || {
             self.shelf.spoiled();
             BodyError("it is not what was put there".to_owned())
         };
-        let length = self.content as usize + self.managers as usize;
+        let length = self.content as usize + self.managers as usize + self.applied as usize;
         let bytes = self.shelf.read(self.offset, length).map_err(BodyError)?;
-        let (content, managers) = bytes.split_at_checked(self.content as usize).ok_or_else(spoiled)?;
-        if managers.len() != self.managers as usize || Fingerprint::of(content) != print || check(managers) != self.check {
+        let (content, rest) = bytes.split_at_checked(self.content as usize).ok_or_else(spoiled)?;
+        let (managers, applied) = rest.split_at_checked(self.managers as usize).ok_or_else(spoiled)?;
+        if applied.len() != self.applied as usize || Fingerprint::of(content) != print || check(managers, applied) != self.check {
             return Err(spoiled());
         }
         let text = |bytes: &[u8]| std::str::from_utf8(bytes).map(Arc::<str>::from).map_err(|_| spoiled());
-        let managers = if managers.is_empty() { None } else { Some(text(managers)?) };
-        Ok((Content { body: Body::Here(text(content)?), print }, managers))
+        let present = |bytes: &[u8]| if bytes.is_empty() { Ok(None) } else { text(bytes).map(Some) };
+        Ok((Content { body: Body::Here(text(content)?), print }, present(managers)?, present(applied)?))
     }
 }
 
@@ -233,7 +238,7 @@ mod tests {
     fn shelve(object: &Object, change: impl FnOnce(&mut Vec<u8>)) -> (Object, Arc<Board>) {
         let managers = object.meta.managers.as_deref().unwrap_or_default();
         let mut bytes = [b"....", object.content.json().as_bytes(), managers.as_bytes()].concat();
-        let extent = Extent::of(4, object.content.json(), Some(managers)).expect("small");
+        let extent = Extent::of(4, object.content.json(), Some(managers), None).expect("small");
         change(&mut bytes);
         let board = Arc::new(Board { bytes, ..Board::default() });
         (object.clone().shelved(Place::on(board.clone(), extent)), board)

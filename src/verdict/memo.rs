@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use super::{
     compared::{Past, Trio},
     fast::{FastMap, quick_hash},
+    schemas::PairPrint,
 };
 use crate::object::{BodyError, Fingerprint, Object, Place};
 
@@ -30,6 +31,8 @@ pub(super) struct TrioKey {
     pub live: Option<(Fingerprint, u64)>,
     /// The backup's content and its field managers.
     pub backup: Option<(Fingerprint, u64)>,
+    /// The schemas that the comparisons with the cluster and the backup stand on.
+    pub schemas: [Option<PairPrint>; 2],
 }
 
 /// What is read out of a CustomResourceDefinition.
@@ -93,6 +96,7 @@ pub struct Memo {
     labels: RefCell<Cache<Fingerprint, Arc<Map<String, Value>>>>,
     definitions: RefCell<Cache<Fingerprint, Arc<Definition>>>,
     managers: RefCell<Cache<usize, (Arc<str>, u64)>>,
+    schemas: RefCell<Cache<Fingerprint, Option<Arc<crate::drift::schema::Definition>>>>,
 }
 
 impl Default for Memo {
@@ -122,6 +126,7 @@ impl Memo {
             labels: RefCell::default(),
             definitions: RefCell::default(),
             managers: RefCell::default(),
+            schemas: RefCell::default(),
         }
     }
 
@@ -151,6 +156,7 @@ impl Memo {
         self.labels.borrow_mut().sweep(round);
         self.definitions.borrow_mut().sweep(round);
         self.managers.borrow_mut().sweep(round);
+        self.schemas.borrow_mut().sweep(round);
     }
 
     fn try_remember<K: Eq + Hash, V: Clone, E>(
@@ -212,7 +218,7 @@ impl Memo {
 
     /// A hash of managedFields. They are the largest part of many objects and rarely change, so each text is read once: its address
     /// stands for it as long as the entry keeps it alive.
-    fn managers(&self, managers: Option<&Arc<str>>) -> u64 {
+    pub(super) fn managers(&self, managers: Option<&Arc<str>>) -> u64 {
         let Some(text) = managers else { return 0 };
         let round = self.round.get();
         let address = Arc::as_ptr(text).cast::<u8>() as usize;
@@ -230,6 +236,20 @@ impl Memo {
         let labels = |value: Value| value.pointer("/metadata/labels").and_then(Value::as_object).cloned().unwrap_or_default();
         let read = || Ok(Arc::new(labels(object.whole()?.content.value())));
         Ok(self.try_remember(&self.labels, object.content.print(), read)?.0)
+    }
+
+    /// The schemas in a CustomResourceDefinition. Read once for each content: some definitions are a megabyte.
+    pub(super) fn schema(&self, object: &Object) -> Option<Arc<crate::drift::schema::Definition>> {
+        let read = || Ok::<_, BodyError>(crate::drift::schema::definition::read(&object.whole()?.content.value()).map(Arc::new));
+        self.try_remember(&self.schemas, object.content.print(), read).ok()?.0
+    }
+
+    /// Definitions of this run whose schemas could not be read in full.
+    pub(super) fn definition_problems(&self) -> Vec<(crate::object::GroupKind, String)> {
+        let round = self.round.get();
+        let cache = self.schemas.borrow();
+        let used = cache.entries.values().filter(|(_, used)| *used == round).filter_map(|(d, _)| d.as_ref());
+        used.filter_map(|d| Some((d.gk.clone(), d.problem.clone()?))).collect()
     }
 
     /// What a CustomResourceDefinition defines; empty texts if it is not one.

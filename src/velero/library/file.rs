@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! header   32 bytes   format, then the mark of the key that its hashes were made with
-//! bodies              of each object the reduced content as JSON text, then managedFields as JSON text
+//! bodies              of each object the reduced content as JSON text, then managedFields and what was last applied
 //! index               gzip of JSON lines: the archive first, then one line an object
 //! footer   48 bytes   offset of the index, its length, SHA-256 over it
 //! ```
@@ -106,7 +106,7 @@ struct Line {
     version: Text,
     print: [u8; 16],
     meta: Meta,
-    at: (u64, u32, u32, u32),
+    at: (u64, u32, u32, u32, u32),
 }
 
 /// The same object as an archive already at hand holds it, or with the texts of that one: archives of one cluster hold mostly the same.
@@ -149,13 +149,14 @@ impl Draft {
     fn put(&mut self, object: &Object, extent: Extent) -> io::Result<()> {
         self.out.write_all(object.content.json().as_bytes())?;
         self.out.write_all(object.meta.managers.as_deref().unwrap_or_default().as_bytes())?;
-        self.offset += u64::from(extent.content) + u64::from(extent.managers);
+        self.out.write_all(object.meta.applied.as_deref().unwrap_or_default().as_bytes())?;
+        self.offset += u64::from(extent.content) + u64::from(extent.managers) + u64::from(extent.applied);
         let line = Line {
             id: object.id.clone(),
             version: object.version.clone(),
             print: object.content.print().bytes(),
-            meta: Meta { managers: None, ..object.meta.clone() },
-            at: (extent.offset, extent.content, extent.managers, extent.check),
+            meta: Meta { managers: None, applied: None, ..object.meta.clone() },
+            at: (extent.offset, extent.content, extent.managers, extent.applied, extent.check),
         };
         serde_json::to_writer(&mut self.index, &line)?;
         self.index.write_all(b"\n")
@@ -197,7 +198,7 @@ impl Keep for Draft {
     fn keep(&mut self, mut object: Object) -> Arc<Object> {
         // It changes with every write of a status, and nothing asks a backup for it.
         object.meta.resource_version = None;
-        let extent = Extent::of(self.offset, object.content.json(), object.meta.managers.as_deref());
+        let extent = Extent::of(self.offset, object.content.json(), object.meta.managers.as_deref(), object.meta.applied.as_deref());
         let Some(extent) = extent.filter(|_| self.failed.is_none()) else { return Arc::new(object) };
         if let Err(e) = self.put(&object, extent) {
             warn!("the cache of backups cannot be written: {e}; the rest of this one is kept in memory");
@@ -278,7 +279,7 @@ fn index(shelf: &Arc<FileShelf>, known: &[Arc<Archive>]) -> io::Result<Archive> 
             break;
         }
         let Line { id, version, print, meta, at } = serde_json::from_str(&line)?;
-        let extent = Extent { offset: at.0, content: at.1, managers: at.2, check: at.3 };
+        let extent = Extent { offset: at.0, content: at.1, managers: at.2, applied: at.3, check: at.4 };
         let place = Place::on(shelf.clone(), extent);
         archive.objects.insert(share(Object::remembered(id, version, Fingerprint::from_bytes(print), meta, place), known));
     }
