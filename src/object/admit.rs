@@ -102,7 +102,7 @@ impl Object {
     /// The object with its body: itself, or read again if the body lies on a shelf.
     pub fn whole(&self) -> Result<Cow<'_, Self>, BodyError> {
         let Some(place) = self.content.place() else { return Ok(Cow::Borrowed(self)) };
-        let (content, managers, applied) = place.read(self.content.print())?;
+        let super::content::Again { content, managers, applied } = place.read(self.content.print())?;
         Ok(Cow::Owned(Self { content, meta: Meta { managers, applied, ..self.meta.clone() }, id: self.id.clone(), version: self.version.clone() }))
     }
 

@@ -77,6 +77,13 @@ pub struct Place {
     check: u32,
 }
 
+/// What was read again from a place.
+pub(super) struct Again {
+    pub content: Content,
+    pub managers: Option<Arc<str>>,
+    pub applied: Option<Arc<str>>,
+}
+
 /// A short sum over what the fingerprint does not cover.
 fn check(managers: &[u8], applied: &[u8]) -> u32 {
     let digest = Sha256::new().chain_update((managers.len() as u64).to_le_bytes()).chain_update(managers).chain_update(applied).finalize();
@@ -120,7 +127,7 @@ impl Place {
     }
 
     /// Reads content, managedFields and what was last applied again.
-    pub(super) fn read(&self, print: Fingerprint) -> Result<(Content, Option<Arc<str>>, Option<Arc<str>>), BodyError> {
+    pub(super) fn read(&self, print: Fingerprint) -> Result<Again, BodyError> {
         let spoiled = || {
             self.shelf.spoiled();
             BodyError("it is not what was put there".to_owned())
@@ -134,7 +141,8 @@ impl Place {
         }
         let text = |bytes: &[u8]| std::str::from_utf8(bytes).map(Arc::<str>::from).map_err(|_| spoiled());
         let present = |bytes: &[u8]| if bytes.is_empty() { Ok(None) } else { text(bytes).map(Some) };
-        Ok((Content { body: Body::Here(text(content)?), print }, present(managers)?, present(applied)?))
+        let content = Content { body: Body::Here(text(content)?), print };
+        Ok(Again { content, managers: present(managers)?, applied: present(applied)? })
     }
 }
 
