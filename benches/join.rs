@@ -1,4 +1,4 @@
-//! How long the join takes over 10,000 objects with bodies in memory: from cold, and again after one edit. Prints medians.
+//! How long the join takes over 10,000 objects: from cold, again after one edit, and after a new backup whose bodies lie on disk. Prints medians.
 
 use std::{collections::HashMap, sync::Arc, time::Duration, time::Instant};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use snapgap::{
     config::{App, AppName, ArchiveLimits, Cluster, Config, History, LayerRules, Metrics, Render, Renderer, Sandbox, SourceName, Velero, Web},
     object::{GroupKind, Object, ObjectId, Redactor, admit},
-    velero::Scope,
+    velero::{Library, Scope},
     verdict::{Inputs, Memo, Onsets, judge},
     witness::{
         AppHistory, AppState, Archive, BackedUp, Backup, BackupContent, BackupState, Commit, Declared, Desired, KindState, Listing, Live, PastState,
@@ -98,7 +98,16 @@ fn config() -> Config {
         sources: Default::default(),
         apps: Default::default(),
         cluster: Cluster::default(),
-        velero: Velero { namespace: "velero".into(), backups: Vec::new(), limits },
+        velero: Velero {
+            namespace: "velero".into(),
+            backups: Vec::new(),
+            limits,
+            stores: Vec::new(),
+            downloads: None,
+            read: Default::default(),
+            interval: Duration::from_secs(60),
+            max_cache: 0,
+        },
         layers: LayerRules::default(),
         ignore: Vec::new(),
         managers: Default::default(),
@@ -161,7 +170,8 @@ fn world() -> World {
         as_of: Some(now),
         ..Live::default()
     };
-    let archive = Archive { objects: map((0..OBJECTS).map(|n| served(n, if n % 10 == 3 { 1 } else { 2 }))), ..Archive::default() };
+    let objects = map((0..OBJECTS).map(|n| served(n, if n % 10 == 3 { 1 } else { 2 })));
+    let archive = Archive { objects: objects.into_values().collect(), ..Archive::default() };
     let backup = Backup {
         name: "nightly".into(),
         schedule: None,
@@ -228,6 +238,21 @@ fn main() {
         warm.push(timed(&world, &mut memo).0);
         assert_eq!(memo.stats().compared, 1, "one edit compares one object again");
     }
+    let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("a temporary folder: {e}"));
+    let limits = ArchiveLimits { entries: 1_000_000, object_bytes: 1 << 20, total_bytes: 1 << 30, time: Duration::from_secs(600) };
+    let library = Library::open(Some(folder.path()), 1 << 30, limits, Redactor::new([7; 32]));
+    let mut renewed = Vec::new();
+    for round in 0..ROUNDS {
+        // One object in ten is another in the new backup, and every one of those differs from Git and from the cluster.
+        let raw: Vec<Value> = (0..OBJECTS).map(|n| served(n, if n % 10 == 3 { 100 + round } else { 2 })).collect();
+        let mut bytes = Vec::new();
+        let written = snapgap::velero::archive::write::write_archive(&mut bytes, &raw, &snapgap::velero::Names::builtin(), world.now);
+        written.unwrap_or_else(|e| panic!("an archive: {e}"));
+        let archive = library.read(&format!("round {round}"), "bench", &bytes[..]).unwrap_or_else(|e| panic!("readable: {e}"));
+        world.backed_up.backups[0].content = BackupContent::Read(archive);
+        renewed.push(timed(&world, &mut memo).0);
+    }
+    println!("join, {OBJECTS} objects, after a new backup: {:>6.1} ms of one core (median of {ROUNDS})", median(renewed).as_secs_f64() * 1e3);
     println!("join, {OBJECTS} objects, from cold:      {:>8.1} ms of one core (median of {ROUNDS})", median(cold).as_secs_f64() * 1e3);
     println!("join, {OBJECTS} objects, after one edit: {:>8.1} ms of one core (median of {ROUNDS})", median(warm).as_secs_f64() * 1e3);
 }

@@ -5,14 +5,16 @@
 
 pub mod admit;
 pub mod builtin;
+pub mod content;
 pub mod id;
 pub mod path;
 pub mod quantity;
 pub mod redact;
 pub mod yaml;
 
-pub use admit::{AdmitError, Content, DeployerMark, Fingerprint, Meta, Object, Owner, admit, expand, is_list};
+pub use admit::{AdmitError, DeployerMark, Meta, Object, Owner, admit, expand, is_list};
 pub use builtin::{Builtin, builtin};
+pub use content::{BodyError, Content, Extent, Fingerprint, Place, Shelf};
 pub use id::{GroupKind, Gvk, ObjectId, Text};
 pub use path::{FieldPath, Step};
 pub use quantity::Quantity;

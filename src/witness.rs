@@ -2,15 +2,17 @@
 //!
 //! Each witness is immutable once published. What could not be read stands in it as a [`Failure`], never as an absence.
 
+pub mod holdings;
 pub mod objects;
 mod side;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
+pub use holdings::Holdings;
 use jiff::Timestamp;
 pub use objects::Objects;
 use schemars::JsonSchema;
@@ -431,16 +433,18 @@ impl BackupContent {
 pub struct Archive {
     /// Where it was read from, for people.
     pub origin: String,
-    /// The objects.
-    pub objects: HashMap<ObjectId, Arc<Object>>,
+    /// The objects. Their bodies may lie on a shelf: [`Object::whole`] reads them again.
+    pub objects: Holdings,
     /// uid of kube-system inside, if it is there.
     pub cluster_uid: Option<Text>,
     /// Namespaces inside, with their uids.
     pub namespaces: BTreeMap<Text, Text>,
     /// Objects that were in the middle of a change when they were captured.
     pub torn: Vec<Remark>,
-    /// Entries that were no readable objects.
+    /// What is odd about its entries; of very many only the first.
     pub diagnostics: Vec<Diagnostic>,
+    /// Entries of objects that could not be read, by path: what such a backup holds of them is unknown.
+    pub unreadable: HashSet<Text>,
     /// Bytes inflated.
     pub bytes: u64,
 }

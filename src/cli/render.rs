@@ -30,7 +30,7 @@ pub async fn run(args: RenderArgs) -> Outcome {
     let Some(source) = config.sources.get(&app.source).cloned() else {
         return Err(Bad::Usage(anyhow::anyhow!("app {}: no source {}", app.name, app.source)));
     };
-    let redactor = gather::redactor()?;
+    let redactor = gather::redactor(&config)?;
     let env = RenderEnv::new(&config, redactor.clone(), gather::launcher());
     // A chart may look at the cluster's version; if there is no cluster at hand it is rendered for the tool's default.
     let facts = match config.cluster.dump.is_some() || config.cluster.context.is_some() || config.cluster.kubeconfig.is_some() {

@@ -90,7 +90,7 @@ pub fn roles(kinds: &BTreeMap<GroupKind, KindState>, velero_namespace: &str, tie
         let requests = Rules::from([("velero.io".to_owned(), BTreeSet::from(["downloadrequests".to_owned()]))]);
         let about =
             "Opt-in: the content of backups is read through Velero. Whoever may create a DownloadRequest may read every Secret in every backup.";
-        let verbs = ["create", "get", "watch", "delete"];
+        let verbs = ["create", "get", "delete"];
         role(&mut out, about, "Role", "snapgap-download-requests", Some(velero_namespace), &[(requests, &verbs)]);
     }
     if tiers.dry_run {

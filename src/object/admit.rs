@@ -3,14 +3,14 @@
 //! What a server fills in by itself (status, uid, resourceVersion, managedFields, ...) is taken out of the content and kept as facts
 //! beside it, so that two contents are equal exactly when a person would call the objects equal.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::{Gvk, ObjectId, Redactor, Text};
+use super::{BodyError, Content, Fingerprint, Gvk, ObjectId, Place, Redactor, Text};
 
 /// Why something is not a Kubernetes object. The message never quotes content.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -31,70 +31,8 @@ pub enum AdmitError {
     },
 }
 
-/// A 128-bit fingerprint of a reduced content. Equal fingerprints mean equal contents.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Fingerprint([u8; 16]);
-
-impl Fingerprint {
-    /// The fingerprint of these bytes.
-    pub fn of(bytes: &[u8]) -> Self {
-        let digest = Sha256::digest(bytes);
-        let mut short = [0; 16];
-        short.copy_from_slice(&digest[..16]);
-        Self(short)
-    }
-}
-
-impl fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
-    }
-}
-
-/// An object's content as compact JSON text with sorted keys. Kept as text because a tree of values takes ten times the memory.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Content {
-    json: Arc<str>,
-    print: Fingerprint,
-}
-
-impl Content {
-    /// Content of this value; keys are sorted because `serde_json` maps are.
-    pub fn of(value: &Value) -> Self {
-        let json = value.to_string();
-        Self { print: Fingerprint::of(json.as_bytes()), json: json.into() }
-    }
-
-    /// The compact JSON text.
-    pub fn json(&self) -> &str {
-        &self.json
-    }
-
-    /// The fingerprint of the text.
-    pub fn print(&self) -> Fingerprint {
-        self.print
-    }
-
-    /// The value. The text was written by [`Content::of`], so it always parses; `Null` stands for the impossible.
-    pub fn value(&self) -> Value {
-        serde_json::from_str(&self.json).unwrap_or(Value::Null)
-    }
-}
-
-impl fmt::Debug for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Content({})", self.print)
-    }
-}
-
 /// One entry of `metadata.ownerReferences`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// The owner's kind and version.
     pub gvk: Gvk,
@@ -107,7 +45,7 @@ pub struct Owner {
 }
 
 /// A mark that says which deployer put the object there.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DeployerMark {
     /// `argocd.argoproj.io/tracking-id`; the application's name. Only when the id refers to the object itself: copies are not tracked.
     ArgoCd(Text),
@@ -122,7 +60,7 @@ pub enum DeployerMark {
 }
 
 /// Facts about an object that are not content.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     /// `metadata.uid`.
     pub uid: Option<Text>,
@@ -158,6 +96,25 @@ pub struct Object {
     pub content: Content,
     /// Facts that are not content.
     pub meta: Meta,
+}
+
+impl Object {
+    /// The object with its body: itself, or read again if the body lies on a shelf.
+    pub fn whole(&self) -> Result<Cow<'_, Self>, BodyError> {
+        let Some(place) = self.content.place() else { return Ok(Cow::Borrowed(self)) };
+        let super::content::Again { content, managers, applied } = place.read(self.content.print())?;
+        Ok(Cow::Owned(Self { content, meta: Meta { managers, applied, ..self.meta.clone() }, id: self.id.clone(), version: self.version.clone() }))
+    }
+
+    /// An object that was taken in before, with its body on a shelf.
+    pub fn remembered(id: ObjectId, version: Text, print: Fingerprint, meta: Meta, place: Place) -> Self {
+        Self { id, version, content: Content::shelved(print, place), meta }
+    }
+
+    /// The same without its body, which lies at this place: what it says and who wrote it.
+    pub fn shelved(self, place: Place) -> Self {
+        Self { content: Content::shelved(self.content.print(), place), meta: Meta { managers: None, applied: None, ..self.meta }, ..self }
+    }
 }
 
 impl Object {

@@ -8,6 +8,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use jiff::Timestamp;
@@ -15,16 +16,17 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::{
-    archive,
+    archive::ArchiveError,
     assess::FileBackup,
     beside::{self, SideFile},
     custom::{self, read_backup},
+    library::Library,
     moment::had_ended,
     scope::Scope,
 };
 use crate::{
-    config::{ArchiveLimits, BackupFile},
-    object::{Redactor, Text},
+    config::BackupFile,
+    object::Text,
     witness::{Archive, Failure, SideFiles},
 };
 
@@ -144,7 +146,7 @@ pub struct Around {
 /// can matter. The others are told as unread with reason `not_needed`. An error means that what was asked for is wrong; what is wrong
 /// inside a folder of many stands at the backup it concerns. Of backups that had not ended at the moment that is spoken of none
 /// is looked for.
-pub fn read(given: &[BackupFile], limits: &ArchiveLimits, redactor: &Redactor, around: &Around) -> Result<Vec<FileBackup>, FilesError> {
+pub fn read(given: &[BackupFile], library: &Library, around: &Around) -> Result<Vec<FileBackup>, FilesError> {
     let mut candidates: Vec<Candidate> = Vec::new();
     for file in given {
         for candidate in find(file, &around.backups)? {
@@ -174,12 +176,12 @@ pub fn read(given: &[BackupFile], limits: &ArchiveLimits, redactor: &Redactor, a
     }
     let mut contents: BTreeMap<usize, Opened> = BTreeMap::new();
     for (n, candidate) in candidates.iter().enumerate().filter(|(_, c)| c.asked_for && c.failure.is_none()) {
-        contents.insert(n, open(&candidate.archive, limits, redactor));
+        contents.insert(n, open(&candidate.archive, library));
     }
     for mut numbers in searched.into_values() {
         numbers.sort_by_key(|n| std::cmp::Reverse(backups[*n].as_ref().and_then(|b| b.start)));
         for n in numbers.into_iter().filter(|n| candidates[*n].failure.is_none()) {
-            let mut opened = open(&candidates[n].archive, limits, redactor);
+            let mut opened = open(&candidates[n].archive, library);
             let foreign = matches!((around.cluster_uid.as_deref(), opened.cluster_uid.as_deref()), (Some(own), Some(theirs)) if own != theirs);
             let good = opened.content.is_ok() && !foreign;
             if foreign {
@@ -194,6 +196,12 @@ pub fn read(given: &[BackupFile], limits: &ArchiveLimits, redactor: &Redactor, a
     Ok(candidates.into_iter().enumerate().map(|(n, candidate)| finish(candidate, contents.remove(&n), backups[n].as_ref())).collect())
 }
 
+/// Names an archive on this machine: another file, or the same one written anew, has another key.
+pub fn key(path: &Path, metadata: &fs::Metadata) -> io::Result<String> {
+    let modified = metadata.modified()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Ok(format!("file {} {} {}", path.canonicalize()?.display(), metadata.len(), modified.as_nanos()))
+}
+
 /// An archive after an attempt to read it.
 struct Opened {
     content: Result<Arc<Archive>, Failure>,
@@ -201,14 +209,14 @@ struct Opened {
     cluster_uid: Option<Text>,
 }
 
-fn open(path: &Path, limits: &ArchiveLimits, redactor: &Redactor) -> Opened {
+fn open(path: &Path, library: &Library) -> Opened {
     let origin = shown(path);
-    let read = match fs::File::open(path) {
-        Ok(file) => archive::read(file, &origin, limits, redactor),
-        Err(e) => Err(archive::ArchiveError::io(&origin, &e)),
+    let read = match fs::File::open(path).and_then(|file| Ok((key(path, &file.metadata()?)?, file))) {
+        Ok((key, file)) => library.read(&key, &origin, file),
+        Err(e) => Err(ArchiveError::io(&origin, &e)),
     };
     match read {
-        Ok(archive) => Opened { cluster_uid: archive.cluster_uid.clone(), content: Ok(Arc::new(archive)), damage: None },
+        Ok(archive) => Opened { cluster_uid: archive.cluster_uid.clone(), content: Ok(archive), damage: None },
         Err(e) => Opened { content: Err(Failure::from(&e)), damage: e.is_damage().then(|| e.what()), cluster_uid: None },
     }
 }

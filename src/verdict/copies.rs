@@ -181,7 +181,7 @@ impl<'a> BackupSide<'a> {
             label: label(backup),
             content: backup.content.archive().map(|a| &**a).map_err(|f| Rc::new(f.clone())),
             scope: scope(&backup.scope),
-            damaged: backup.content.archive().map_or_else(|_| HashSet::new(), |a| a.diagnostics.iter().filter_map(|d| damaged(&d.file)).collect()),
+            damaged: backup.content.archive().map_or_else(|_| HashSet::new(), |a| a.unreadable.iter().filter_map(damaged).collect()),
         });
         let usable: Vec<Usable<'_>> = usable.collect();
         let mut design: Vec<(usize, Rc<str>)> = Vec::new();

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     Inputs, Memo,
-    compared::{Other, hide, show},
+    compared::{Other, body_unread, hide, show},
     copies::{Asked, Copy},
     join::{Case, Join},
 };
@@ -287,7 +287,7 @@ impl Teller<'_, '_> {
         let copy = self.case.copies.held();
         let holds = |past: &Object| {
             let wanted = super::compared::Wanted { id: &self.case.id, object: past, drops_namespace };
-            copy.map(|(_, copy)| self.join.engine.past(wanted, copy).holds)
+            copy.and_then(|(_, copy)| Some(self.join.engine.past(wanted, copy).ok()?.holds))
         };
         let of = |s: &crate::witness::PastState| HistoryEvidence {
             since: s.since.clone(),
@@ -329,7 +329,11 @@ impl Teller<'_, '_> {
     /// Git against another side.
     fn against(&self, other: &Object, live: bool) -> Option<Comparison> {
         let wanted = self.case.claim?.wanted(&self.case.id);
-        let side = Other { object: other, live, listed: live };
+        let other = match other.whole() {
+            Ok(other) => other,
+            Err(e) => return Some(Comparison { unjudged: Some(body_unread(&e)), ..Comparison::default() }),
+        };
+        let side = Other { object: &other, live, listed: live };
         Some(self.join.engine.compare(wanted, &wanted.value(), &other.content.value(), side))
     }
 
@@ -369,7 +373,8 @@ impl Teller<'_, '_> {
             (format!("Git{revision}"), c.wanted(&self.case.id).value())
         });
         let live = self.case.live.last().filter(|o| !o.meta.partial).map(|o| ("cluster".to_owned(), o));
-        let held = self.case.copies.held().map(|(b, o)| (format!("backup {}", b.name), o));
+        let whole = self.case.copies.held().and_then(|(b, o)| Some((format!("backup {}", b.name), o.whole().ok()?)));
+        let held = whole.as_ref().map(|(label, o)| (label.clone(), &**o));
         let mut out = Vec::new();
         for (other, is_live) in [(&live, true), (&held, false)] {
             if let (Some((git, desired)), Some((label, object))) = (&git, other)

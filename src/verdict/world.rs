@@ -1,6 +1,6 @@
 //! A small language to build worlds for tests: what Git declares, what runs, what is backed up. pure
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use super::{Inputs, Memo, Onsets, judge};
 use crate::{
     config::{App, AppName, ArchiveLimits, Cluster, Config, History, LayerRules, Metrics, Render, Renderer, Sandbox, SourceName, Velero, Web},
-    object::{GroupKind, Object, ObjectId, Redactor, admit, builtin::builtin},
+    object::{GroupKind, Object, Redactor, admit, builtin::builtin},
     report::model::{ObjectReport, Report},
     velero::Scope,
     witness::{
-        AppHistory, AppState, Archive, BackedUp, Backup, BackupContent, BackupState, Commit, Declared, Desired, Diagnostic, Failure, KindState,
-        Listing, Live, Observed, Origin, PastState, RenderEvidence, Rendered, Schedule, SourceState, Tip,
+        AppHistory, AppState, Archive, BackedUp, Backup, BackupContent, BackupState, Commit, Declared, Desired, Failure, KindState, Listing, Live,
+        Observed, Origin, PastState, RenderEvidence, Rendered, Schedule, SourceState, Tip,
     },
 };
 
@@ -89,7 +89,7 @@ impl Snapshot {
     }
 
     pub(crate) fn holding(mut self, objects: Vec<Value>) -> Self {
-        let objects: HashMap<ObjectId, Arc<Object>> = objects.into_iter().map(take).map(|o| (o.id.clone(), Arc::new(o))).collect();
+        let objects = objects.into_iter().map(take).map(Arc::new).collect();
         self.0.content = BackupContent::Read(Arc::new(Archive { objects, ..Archive::default() }));
         self
     }
@@ -125,8 +125,7 @@ impl Snapshot {
     }
 
     pub(crate) fn damaged(mut self, file: &str) -> Self {
-        let broken = Diagnostic { file: file.into(), line: None, reason: "not_an_object".into(), message: "not JSON".into() };
-        self.0.content = BackupContent::Read(Arc::new(Archive { diagnostics: vec![broken], ..Archive::default() }));
+        self.0.content = BackupContent::Read(Arc::new(Archive { unreadable: [file.into()].into(), ..Archive::default() }));
         self
     }
 }
@@ -151,6 +150,11 @@ fn config() -> Config {
             namespace: "velero".into(),
             backups: Vec::new(),
             limits: ArchiveLimits { entries: 1, object_bytes: 1, total_bytes: 1, time: Duration::from_secs(1) },
+            stores: Vec::new(),
+            downloads: None,
+            read: Default::default(),
+            interval: Duration::from_secs(60),
+            max_cache: 0,
         },
         layers: LayerRules::default(),
         ignore: Vec::new(),

@@ -38,4 +38,5 @@ mod render_plan;
 mod render_sandbox;
 mod support;
 mod velero_server;
+mod velero_stores;
 mod yaml;

@@ -1,6 +1,6 @@
 //! Objects and archives joined: what counts, what is due, what is unread. pure
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -19,7 +19,7 @@ fn location(name: &str) -> Value {
 }
 
 fn file(name: &str, object: Option<Value>, cluster: &str) -> FileBackup {
-    let archive = Archive { origin: format!("{name}.tar.gz"), objects: HashMap::new(), cluster_uid: Some(cluster.into()), ..Archive::default() };
+    let archive = Archive { origin: format!("{name}.tar.gz"), cluster_uid: Some(cluster.into()), ..Archive::default() };
     FileBackup {
         name: name.into(),
         object,
@@ -212,7 +212,7 @@ fn a_partially_failed_backup_names_what_it_failed_on_and_what_it_holds_all_the_s
         backup("b", "2026-03-02T01:00:00Z", "u"),
         |file, archive| {
             file.side = side(errors);
-            archive.objects = HashMap::from([(held.id.clone(), Arc::new(held))]);
+            archive.objects = [Arc::new(held)].into_iter().collect();
         },
         |b| {
             b["status"]["phase"] = "PartiallyFailed".into();
