@@ -8,6 +8,7 @@ use super::{Bad, Outcome, args::RenderArgs, config, gather, print};
 use crate::{
     config::AppName,
     git::{GitError, GitErrorKind, Repository},
+    object::yaml,
     render,
     stages::{
         cluster,
@@ -71,7 +72,7 @@ pub async fn run(args: RenderArgs) -> Outcome {
             text.push_str(&format!("# {}:{}\n", origin.file, origin.line));
         }
         let value = desired.object.content.value();
-        text.push_str(&serde_yaml::to_string(&value).map_err(|e| Bad::Unknown(e.into()))?);
+        text.push_str(&yaml::write(&value).map_err(|e| Bad::Unknown(e.into()))?);
     }
     print(&text)
 }

@@ -257,7 +257,7 @@ impl World {
             let namespace = Some(text("/metadata/namespace")).filter(|n| !n.is_empty()).unwrap_or_else(|| "_cluster".into());
             let folder = root.join(namespace);
             let path = folder.join(format!("{}-{}.yaml", text("/kind"), text("/metadata/name")));
-            let content = serde_yaml::to_string(object).map_err(|e| DemoError::Manifest(e.to_string()))?;
+            let content = yaml::write(object).map_err(|e| DemoError::Manifest(e.to_string()))?;
             if fs::read_to_string(&path).ok().as_deref() != Some(content.as_str()) {
                 fs::create_dir_all(&folder).map_err(at_path(&folder))?;
                 let aside = self.folder.join(".writing");
