@@ -8,6 +8,7 @@ pub mod custom;
 pub mod files;
 pub mod glob;
 pub mod names;
+mod restores;
 pub mod scope;
 pub mod state;
 pub mod torn;

@@ -3,6 +3,7 @@
 //! Each witness is immutable once published. What could not be read stands in it as a [`Failure`], never as an absence.
 
 pub mod objects;
+mod restore;
 mod side;
 
 use std::{
@@ -13,9 +14,10 @@ use std::{
 
 use jiff::Timestamp;
 pub use objects::Objects;
+pub use restore::{Restore, ToldBy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-pub use side::{Entry, RestoreAction, RestoreFiles, RestoredItem, Results, Side, SideFiles, VolumeCopy, VolumeMethod, VolumeOutcome};
+pub use side::{Entry, ListedObject, RestoreAction, RestoreFiles, RestoredItem, Results, Side, SideFiles, VolumeCopy, VolumeMethod, VolumeOutcome};
 
 use crate::{
     config::{App, AppName, SourceName},
@@ -272,6 +274,10 @@ pub struct BackedUp {
     pub schedules: Vec<Schedule>,
     /// Velero's storage locations.
     pub locations: Vec<Location>,
+    /// Attempts to copy volumes that objects in the cluster tell of (PodVolumeBackup, DataUpload), by the name of their backup.
+    pub copies: Vec<(Text, VolumeCopy)>,
+    /// Restores that anybody tells of, newest first.
+    pub restores: Vec<Restore>,
     /// When Velero's objects were last read.
     pub as_of: Option<Timestamp>,
     /// Why Velero's objects could not be read, if so. An absent Velero is not a failure.
@@ -378,13 +384,22 @@ pub struct Backup {
     pub content: BackupContent,
     /// What Velero wrote beside its archive.
     pub side: Arc<SideFiles>,
+    /// How it was to copy volumes.
+    pub volumes: VolumeAsk,
+}
+
+/// What a backup's spec says of volumes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VolumeAsk {
+    /// `spec.defaultVolumesToFsBackup`: file-system backup of every pod volume that is not opted out; else of those that are opted in.
+    pub fs_default: bool,
 }
 
 /// An object that a backup failed on, from its log of errors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MissingObject {
-    /// Plural and group, as Velero's log names it.
-    pub resource: Text,
+    /// Plural and group; absent if nobody says what kind it is.
+    pub resource: Option<Text>,
     /// Namespace, if it is told.
     pub namespace: Option<Text>,
     /// Name.

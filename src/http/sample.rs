@@ -4,6 +4,7 @@
 //! (`UPDATE=1 cargo test --lib sample_report` writes it).
 
 mod objects;
+mod protection;
 
 use std::collections::BTreeMap;
 
@@ -196,7 +197,10 @@ fn backups() -> Vec<BackupReport> {
         schedule: schedule.map(Text::from),
         location: text(if state == BackupState::Unavailable { "offsite" } else { "default" }),
         state,
+        reason: state.name().into(),
         why: why.into(),
+        evidence: Vec::new(),
+        missing: Vec::new(),
         phase: phase.into(),
         start: Some(ago(minutes)),
         completed: (state != BackupState::Pending && state != BackupState::Stuck).then(|| ago(minutes - 4)),
@@ -301,6 +305,9 @@ pub fn report() -> Report {
         apps: apps(&objects),
         schedules: schedules(&backups),
         backups,
+        volumes: protection::volumes(),
+        restores: protection::restores(),
+        proofs: protection::proofs(),
         locations: vec![
             LocationReport { name: "default".into(), available: true, default: true, read_only: false, message: None },
             LocationReport {

@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     object::{Redactor, Text},
     velero::{self, FileBackup, files},
-    witness::{BackedUp, Failure, Live},
+    witness::{BackedUp, Failure, Live, RestoreFiles},
 };
 
 /// Reads that were made in one run: the storage location (none for files), and the reason if it failed.
@@ -27,7 +27,7 @@ pub struct BackupStage {
     config: Arc<Config>,
     redactor: Redactor,
     /// The archives as last read, for this mark and this cluster.
-    read: Option<(Mark, Option<Text>, Vec<FileBackup>)>,
+    read: Option<(Mark, Option<Text>, Vec<FileBackup>, Vec<RestoreFiles>)>,
     last: Option<BackedUp>,
 }
 
@@ -43,14 +43,15 @@ impl BackupStage {
         let failure = self.read_files(live.cluster_uid.as_ref(), &mut reads).await.err();
         let namespace = &self.config.velero.namespace;
         // Namespaces are asked for their labels only; Velero's own objects must lie in the namespace that Velero watches.
-        let controllers = live.controllers.iter().filter(|(id, _)| id.namespace.as_ref().is_none_or(|n| n == namespace));
+        let controllers =
+            live.controllers.iter().filter(|(id, _)| &*id.gk.group != "velero.io" || id.namespace.as_ref().is_none_or(|n| n == namespace));
         let namespaces: Vec<Value> = live.objects.iter().filter(|(id, _)| id.gk.is("", "Namespace")).map(|(_, o)| o.content.value()).collect();
         let objects = controllers.map(|(_, object)| &**object).chain(&namespaces);
-        let archives = self.read.as_ref().map(|(_, _, archives)| archives.clone()).unwrap_or_default();
+        let (archives, restores) = self.read.as_ref().map(|(_, _, archives, restores)| (archives.clone(), restores.clone())).unwrap_or_default();
         let uids = live.objects.iter().filter(|(id, _)| id.gk.is("", "Namespace"));
         let uids = uids.filter_map(|(id, o)| Some((id.name.clone(), o.meta.uid.clone()?))).collect();
         let cluster = velero::Cluster { uid: live.cluster_uid.clone(), namespaces: uids, names: velero::Names::of(&live.kinds) };
-        let mut backed_up = velero::assess(objects, archives, &cluster, now);
+        let mut backed_up = velero::assess(objects, archives, restores, &cluster, now);
         // Archives that could not be read may hold anything: nothing is known as of any moment, rather than "there is none".
         let blind = failure.is_some() && self.read.is_none();
         backed_up.as_of = if blind { None } else { live.as_of.or_else(|| self.read.is_some().then_some(now)) };
@@ -72,14 +73,15 @@ impl BackupStage {
             return Ok(());
         }
         let (limits, redactor, uid) = (self.config.velero.limits, self.redactor.clone(), cluster_uid.cloned());
-        let known = self.read.as_ref().map(|(mark, uid, _)| (mark.clone(), uid.clone()));
+        let known = self.read.as_ref().map(|(mark, uid, ..)| (mark.clone(), uid.clone()));
         let work = move || {
             let mark = given.iter().flat_map(|b| mark(&b.path)).collect::<Mark>();
             if known.is_some_and(|(m, u)| m == mark && u == uid) {
                 return Ok(None);
             }
             let archives = files::read(&given, &limits, &redactor, uid.as_deref()).map_err(|e| Failure::new(e.kind(), e.to_string()))?;
-            Ok(Some((mark, uid, archives)))
+            let restores = given.iter().flat_map(|b| files::restores(&b.path)).collect();
+            Ok(Some((mark, uid, archives, restores)))
         };
         let outcome = tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(Failure::new("internal", "reading archives was stopped")));
         if let Some(read) = outcome? {

@@ -17,14 +17,14 @@ use thiserror::Error;
 use super::{
     archive,
     assess::FileBackup,
-    beside::{self, SideFile},
+    beside::{self, RestoreFile, SideFile},
     custom::{self, read_backup},
     scope::Scope,
 };
 use crate::{
     config::{ArchiveLimits, BackupFile},
     object::{Redactor, Text},
-    witness::{Archive, Failure, SideFiles},
+    witness::{Archive, Failure, RestoreFiles, SideFiles},
 };
 
 /// The Backup object beside an archive (pkg/persistence/object_store_layout.go).
@@ -212,7 +212,7 @@ fn finish(candidate: Candidate, opened: Option<Opened>, backup: Option<&custom::
         Opened { content: Err(failure), damage: None, cluster_uid: None }
     });
     FileBackup {
-        side: beside(&candidate.archive, &candidate.name),
+        side: beside(&candidate.archive, &candidate.name, backup.map_or("", |b| &b.phase)),
         name: candidate.name,
         object: candidate.object,
         start: candidate.start,
@@ -223,22 +223,41 @@ fn finish(candidate: Candidate, opened: Option<Opened>, backup: Option<&custom::
 }
 
 /// Velero's other files in the folder of an archive, where it has the layout of a bucket.
-fn beside(archive: &Path, name: &str) -> SideFiles {
+fn beside(archive: &Path, name: &str, phase: &str) -> SideFiles {
     let mut files = SideFiles::default();
-    for file in SideFile::ALL {
+    for file in SideFile::ALL.into_iter().filter(|f| f.matters(phase)) {
         let path = archive.with_file_name(file.name(name));
-        let bytes = match fs::metadata(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Ok(metadata) if metadata.len() > beside::MAX_BYTES => {
-                Err(format!("it has {} bytes, more than the {} that are read", metadata.len(), beside::MAX_BYTES))
-            }
-            Ok(_) => fs::read(&path).map(Some).map_err(|e| e.to_string()),
-            Err(e) => Err(e.to_string()),
-        };
-        let fetched = bytes.as_ref().map(|b| b.as_deref()).map_err(|e| Failure::new("side_file_unreadable", format!("{}: {e}", shown(&path))));
-        files.take(file, &shown(&path), fetched);
+        fetch(&path, |fetched| files.take(file, &shown(&path), fetched));
     }
     files
+}
+
+/// The restores of a folder laid out as in a bucket: `restores/<name>/`. What cannot be listed holds none.
+pub fn restores(root: &Path) -> Vec<RestoreFiles> {
+    let folders = sorted(&root.join("restores")).unwrap_or_default();
+    let of = |folder: &PathBuf| {
+        let name = folder.file_name()?.to_str()?;
+        let mut files = RestoreFiles::of(name);
+        for file in RestoreFile::ALL {
+            let path = folder.join(file.name(name));
+            fetch(&path, |fetched| files.take(file, &shown(&path), fetched));
+        }
+        Some(files)
+    };
+    folders.iter().filter(|f| f.is_dir()).take(MAX_BACKUPS).filter_map(of).collect()
+}
+
+/// Reads a small file and hands it on.
+fn fetch(path: &Path, take: impl FnOnce(beside::Fetched<'_>)) {
+    let bytes = match fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(metadata) if metadata.len() > beside::MAX_BYTES => {
+            Err(format!("it has {} bytes, more than the {} that are read", metadata.len(), beside::MAX_BYTES))
+        }
+        Ok(_) => fs::read(path).map(Some).map_err(|e| e.to_string()),
+        Err(e) => Err(e.to_string()),
+    };
+    take(bytes.as_ref().map(|b| b.as_deref()).map_err(|e| Failure::new("side_file_unreadable", format!("{}: {e}", shown(path)))));
 }
 
 fn shown(path: &Path) -> String {
