@@ -373,6 +373,7 @@ pub fn clean() -> Report {
     report.apps = apps(&report.objects);
     report.apps.iter_mut().for_each(|app| app.failure = None);
     report.sources.iter_mut().for_each(|source| source.failure = None);
+    report.volumes.clear();
     report.blind_spots.clear();
     report.notes.clear();
     for age in report.as_of.git.values_mut() {

@@ -135,7 +135,7 @@ fn volumes(report: &Report) -> Vec<Row> {
 
 fn volume_row(v: &VolumeReport, lead: &str) -> Row {
     Row {
-        what: format!("PersistentVolumeClaim/{}", v.name),
+        what: format!("PVC/{}", v.name),
         namespace: v.namespace.to_string(),
         app: String::new(),
         since: String::new(),

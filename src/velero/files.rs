@@ -125,7 +125,7 @@ struct Candidate {
 /// Finds and reads the backups that were given.
 ///
 /// An archive given by its path, or a folder of one backup, is always read. Of a folder of many (a bucket's layout: `backups/<name>/`), the
-/// newest finished backup of each scope is read, and older ones only if that one is damaged or from another cluster: memory stays bounded by what
+/// newest completed backup of each scope is read and what is newer, and older ones only if that one is damaged or from another cluster: memory stays bounded by what
 /// can matter. The others are told as unread with reason `not_needed`. An error means that what was asked for is wrong; what is wrong
 /// inside a folder of many stands at the backup it concerns.
 pub fn read(
@@ -169,7 +169,9 @@ pub fn read(
         for n in numbers.into_iter().filter(|n| candidates[*n].failure.is_none()) {
             let mut opened = open(&candidates[n].archive, limits, redactor);
             let foreign = matches!((live_cluster_uid, opened.cluster_uid.as_deref()), (Some(own), Some(theirs)) if own != theirs);
-            let good = opened.content.is_ok() && !foreign;
+            // What a partially failed one failed on, an older one may hold.
+            let whole = backups[n].as_ref().is_some_and(|b| &*b.phase == "Completed");
+            let good = opened.content.is_ok() && !foreign && whole;
             if foreign {
                 opened.content = Err(Failure::new("foreign", "its content was let go: it is of another cluster"));
             }

@@ -28,7 +28,8 @@ const SELF_MADE: [(&str, &str); 5] = [
 
 /// Restores and proofs of a report.
 pub(super) fn proofs(join: &Join<'_>) -> (Vec<RestoreReport>, Vec<ProofReport>) {
-    let restores: Vec<RestoreReport> = join.inputs.backed_up.restores.iter().map(|r| restore(join, r)).collect();
+    let mut restores: Vec<RestoreReport> = join.inputs.backed_up.restores.iter().map(|r| restore(join, r)).collect();
+    restores.sort_by(|a, b| (b.completed, &a.name).cmp(&(a.completed, &b.name)));
     let proofs = ledger(join, &restores);
     (restores, proofs)
 }
@@ -202,12 +203,15 @@ fn ledger(join: &Join<'_>, restores: &[RestoreReport]) -> Vec<ProofReport> {
         layers.entry(join.inputs.config.layers.layer_of(&id, None)).or_default().insert(namespace);
     }
     let mut out = Vec::new();
-    for backup in backups.iter().filter(|b| b.state.usable()) {
+    let mut usable: Vec<&Backup> = backups.iter().filter(|b| b.state.usable()).collect();
+    usable.sort_by(|a, b| (b.start, &a.name).cmp(&(a.start, &b.name)));
+    for backup in usable {
         let of = restores.iter().filter(|r| r.backup.as_ref() == Some(&backup.name));
         let mut best: BTreeMap<&Text, Proof<'_>> = BTreeMap::new();
         for restore in of {
             let Some(at) = at(restore) else { continue };
-            restore.proves.iter().for_each(|n| drop(best.insert(n, Proof { at, restore })));
+            // Newest first.
+            restore.proves.iter().for_each(|n| drop(best.entry(n).or_insert(Proof { at, restore })));
         }
         let all: BTreeSet<&Text> = held(backup).chain(best.keys().copied()).collect();
         out.push(rolled(ProofOf::Backup(backup.name.clone()), &all, &best));

@@ -210,7 +210,9 @@ impl<'j, 'a> Ground<'j, 'a> {
         let coverage = self.join.backups.coverage(newest.backup, &asked);
         let Reason { word, skipped, why } = reasons::why_not(newest.backup, newest.best, &coverage, created, &self.mounts, id);
         let state = if skipped { VolumeState::Skipped } else { VolumeState::Absent };
-        (state, word, format!("nobody has its bytes: in backup {} {why}", self.named(newest.backup)), None)
+        let unread = self.elsewhere.unread();
+        let but = if unread.is_empty() { String::new() } else { format!("; whether {unread} keep it could not be read") };
+        (state, word, format!("nobody has its bytes: in backup {} {why}{but}", self.named(newest.backup)), None)
     }
 }
 

@@ -32,5 +32,6 @@ mod render_kustomize;
 mod render_plan;
 mod render_sandbox;
 mod support;
+mod velero_life;
 mod velero_server;
 mod yaml;

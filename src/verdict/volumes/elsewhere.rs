@@ -6,9 +6,9 @@
 use serde_json::Value;
 
 use crate::{
-    object::{Object, ObjectId},
+    object::{GroupKind, Object, ObjectId},
     report::model::Holder,
-    witness::Live,
+    witness::{KindState, Listing, Live},
 };
 
 /// The kinds that speak of other tools: group and kind.
@@ -33,6 +33,8 @@ pub(super) struct Claim<'c> {
 /// The objects of other tools.
 pub(super) struct Elsewhere {
     tools: Vec<(ObjectId, Value)>,
+    /// Kinds that are served and could not be read.
+    unread: Vec<String>,
 }
 
 fn text<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {
@@ -45,7 +47,15 @@ impl Elsewhere {
         let value = |(id, o): (&ObjectId, &std::sync::Arc<Object>)| (id.clone(), o.content.value());
         let mut tools: Vec<_> = live.objects.iter().filter(|(id, _)| ours(id)).map(value).collect();
         tools.sort_by(|a, b| a.0.cmp(&b.0));
-        Self { tools }
+        let served = |(gk, _): &(&GroupKind, &KindState)| KINDS.iter().any(|(group, kind)| gk.is(group, kind));
+        let dark = |(_, kind): &(&GroupKind, &KindState)| !matches!(kind.listing, Listing::Complete);
+        let unread = live.kinds.iter().filter(served).filter(dark).map(|(gk, kind)| format!("{}.{}", kind.plural, gk.group)).collect();
+        Self { tools, unread }
+    }
+
+    /// Kinds of other tools that could not be read, so that what they keep is not known.
+    pub(super) fn unread(&self) -> String {
+        self.unread.join(", ")
     }
 
     fn in_namespace<'s>(&'s self, group: &'s str, kind: &'s str, namespace: &'s str) -> impl Iterator<Item = (&'s ObjectId, &'s Value)> {

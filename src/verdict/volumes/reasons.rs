@@ -95,6 +95,7 @@ impl Mounts {
                 }
             }
         }
+        all.sort_by(|a, b| (&a.namespace, &a.claim, &a.pods, &a.volume).cmp(&(&b.namespace, &b.claim, &b.pods, &b.volume)));
         Self(all)
     }
 

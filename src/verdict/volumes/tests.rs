@@ -220,6 +220,16 @@ fn other_tools_are_named_when_they_are_set_up_for_this_very_claim() {
 }
 
 #[test]
+fn a_tool_whose_kinds_cannot_be_read_is_not_passed_over_in_silence() {
+    let source = json!({"apiVersion":"volsync.backube/v1alpha1","kind":"ReplicationSource","metadata":{"name":"it","namespace":"shop"},"spec":{"sourcePVC":"other"}});
+    let world = World::new().runs(vec![claim("data"), source]).backup(Snapshot::new("b", "01:00").volumes(vec![]));
+    let dark = world.clone().listing("volsync.backube", "ReplicationSource", crate::witness::Listing::Failed(Failure::new("forbidden", "no")));
+    assert!(!world.judge().volumes[0].why.contains("could not be read"));
+    let why = dark.judge().volumes[0].why.clone();
+    assert!(why.ends_with("whether replicationsources.volsync.backube keep it could not be read"), "{why}");
+}
+
+#[test]
 fn a_stateful_sets_claim_is_known_by_its_template() {
     let set = json!({"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"db","namespace":"shop"},
         "spec":{"template":{"metadata":{"annotations":{"backup.velero.io/backup-volumes":"data"}},"spec":{}},
