@@ -34,6 +34,8 @@ pub fn compare(desired: &Value, observed: Observed<'_>, policy: &Policy<'_>) -> 
         known: policy.schema.knows(policy.gvk),
         root: observed.value,
         managers: observed.managers,
+        applied_text: observed.applied,
+        applied: OnceCell::new(),
         path: Vec::with_capacity(12),
         steps: Vec::with_capacity(12),
         frames: Vec::with_capacity(12),
@@ -84,6 +86,9 @@ pub(super) struct Walk<'a> {
     pub(super) known: bool,
     pub(super) root: &'a Value,
     pub(super) managers: Option<&'a str>,
+    pub(super) applied_text: Option<&'a str>,
+    /// What was last applied client-side, parsed when it is asked for.
+    pub(super) applied: OnceCell<Option<Value>>,
     /// Schema path: list items stand as `*`.
     pub(super) path: Vec<&'a str>,
     pub(super) steps: Vec<Taken<'a>>,
@@ -319,7 +324,7 @@ impl<'a> Walk<'a> {
             return;
         }
         if self.is_default(observed, |f| f.observed) {
-            return self.silence(0);
+            return self.silence(0, (None, Some(observed)), None);
         }
         match observed {
             Value::Object(members) if !members.is_empty() && !self.policy.schema.is_whole(self.policy.gvk, &self.path) => {

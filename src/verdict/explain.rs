@@ -7,17 +7,17 @@ use serde_json::Value;
 
 use super::{
     Inputs, Memo,
-    compared::{hide, show},
+    compared::{Other, hide, show},
     copies::{Asked, Copy},
     join::{Case, Join},
 };
 use crate::{
     config::AppName,
-    drift::{Comparison, LeafClass},
+    drift::{self, Comparison, LeafClass},
     object::{Object, ObjectId, Text},
     report::model::{ObjectReport, ProofOf, ProofReport, Report, VolumeReport},
     velero::Coverage,
-    witness::{Backup, BackupContent, BackupState, Commit, Failure, MissingObject},
+    witness::{Backup, BackupState, Commit, Failure, MissingObject},
 };
 
 /// The document that `explain` prints.
@@ -184,6 +184,8 @@ pub struct DiffLeaf {
     pub right: Option<String>,
     /// Field manager that owns the right side's value.
     pub owner: Option<Text>,
+    /// What kind of writer that is.
+    pub writer: Option<drift::Writer>,
     /// When it last wrote.
     pub time: Option<Timestamp>,
 }
@@ -318,7 +320,8 @@ impl Teller<'_, '_> {
     /// Git against another side.
     fn against(&self, other: &Object, live: bool) -> Option<Comparison> {
         let wanted = self.case.claim?.wanted(&self.case.id);
-        Some(self.join.engine.compare(wanted, &wanted.value(), (other, &other.content.value()), live))
+        let side = Other { object: other, live, listed: live };
+        Some(self.join.engine.compare(wanted, &wanted.value(), &other.content.value(), side))
     }
 
     fn backups(&self) -> Vec<CopyEvidence> {
@@ -336,9 +339,9 @@ impl Teller<'_, '_> {
             let kind = |m: &&MissingObject| m.resource.as_deref().is_none_or(|r| *r == **plural_group);
             b.missing.iter().filter(own).find(kind).map(|m| m.message.clone())
         };
-        let holds = |b: &Backup| match &b.content {
-            BackupContent::Unread(failure) => Holds::Unread { failure: failure.clone() },
-            BackupContent::Read(archive) => match (archive.objects.get(&self.case.id), covers(b)) {
+        let holds = |b: &Backup| match b.content.archive() {
+            Err(failure) => Holds::Unread { failure: failure.clone() },
+            Ok(archive) => match (archive.objects.get(&self.case.id), covers(b)) {
                 (Some(copy), _) => Holds::Copy {
                     same_as_git: self.against(copy, false).filter(|c| c.unjudged.is_none()).map(|c| super::compared::agrees(&c)),
                     same_as_live: self.case.live.body().map(|l| l.content.print() == copy.content.print()),
@@ -352,7 +355,7 @@ impl Teller<'_, '_> {
         let of = |b: &Backup| CopyEvidence {
             backup: b.name.clone(),
             state: b.state,
-            speaks: speaker == Some(&b.name) && b.state.usable(),
+            speaks: speaker == Some(&b.name) && b.counts(),
             start: b.start,
             holds: holds(b),
         };
@@ -399,6 +402,7 @@ impl Teller<'_, '_> {
             left: l.desired.as_ref().map(|v| show(v, self.secret)),
             right: l.observed.as_ref().map(|v| show(v, self.secret)),
             owner: l.owner.clone(),
+            writer: l.writer,
             time: l.time,
         };
         Diff {

@@ -14,7 +14,7 @@ use crate::{
     config::Layer,
     object::{ObjectId, Text},
     report::model::{ProofOf, ProofReport, RestoreReport},
-    witness::{Backup, BackupContent, Restore, RestoreAction, RestoredItem, ToldBy},
+    witness::{Backup, Restore, RestoreAction, RestoredItem, ToldBy},
 };
 
 /// What a new namespace gets by itself, so that a restore finds it there: kind and name; no name means any.
@@ -225,10 +225,7 @@ fn ledger(join: &Join<'_>, restores: &[RestoreReport]) -> Vec<ProofReport> {
 
 /// Namespaces with objects in a backup whose content was read.
 fn held(backup: &Backup) -> impl Iterator<Item = &Text> {
-    let objects = match &backup.content {
-        BackupContent::Read(archive) => Some(archive.objects.keys()),
-        BackupContent::Unread(_) => None,
-    };
+    let objects = backup.content.archive().ok().map(|archive| archive.objects.keys());
     let mut seen: BTreeSet<&Text> = BTreeSet::new();
     objects.into_iter().flatten().filter_map(|id| id.namespace.as_ref()).filter(move |n| seen.insert(n))
 }
