@@ -3,8 +3,8 @@
 //! The interface is meant to outlive today's engine: a deeper one replaces the inside of [`compare()`], not its shape.
 //!
 //! What today's engine does not know, it keeps silent and counts, or leaves to the reader as drift:
-//! * the schema of custom resources: their lists have one writer as a whole and an order, what Git does not set inside them is not told
-//!   from a default, and quantities and durations are told by name and by form;
+//! * custom resources without a definition: their lists have one writer as a whole and an order, what Git does not set inside them is not
+//!   told from a default, and quantities and durations are told by name and by form;
 //! * what other objects say: replicas are left to an autoscaler if the scale subresource's owner is a controller, whatever its range;
 //! * a value that admission rewrites stays under its writer's name: unless last-applied tells, it shows as `changed`;
 //! * the order of keyed lists, also of `env` and `initContainers`, where it can matter.
@@ -170,7 +170,7 @@ pub struct Observed<'a> {
     pub applied: Option<&'a str>,
 }
 
-/// What is known of the schema of a kind. The built-in implementation is a table; one over OpenAPI and CRDs takes its place later.
+/// What is known of the schema of a kind: [`schema::Shape`] is one kind of the cluster's own API, [`Builtin`] a table and conventions.
 pub trait Schema: Sync {
     /// How the list at this path (list items stand as `*`) is paired.
     fn list_kind(&self, gvk: &Gvk, path: &[&str]) -> ListKind;

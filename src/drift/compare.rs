@@ -11,7 +11,7 @@ use super::{
     ignore::Applies,
     lists::{self, Keys, Pairs},
     owners::Owners,
-    values::{same, same_base64, same_duration, same_quantity, same_when_rounded},
+    values::{plain_quantity, same, same_base64, same_duration, same_quantity, same_when_rounded},
 };
 use crate::{object::Text, witness::Failure};
 
@@ -246,8 +246,10 @@ impl<'a> Walk<'a> {
         if d.len() != o.len() {
             return self.differ(desired, observed);
         }
-        let pairs = lists::as_bag(d, o);
-        if !d.iter().chain(o).any(|v| v.is_object() || v.is_array()) {
+        let scalars = !d.iter().chain(o).any(|v| v.is_object() || v.is_array());
+        // `1000m` and `1` must find each other, or two metrics that changed places would both look changed.
+        let pairs = if scalars { lists::as_bag(d, o) } else { lists::as_bag(&self.plain_items(d), &self.plain_items(o)) };
+        if scalars {
             if pairs.iter().any(|&(di, oi)| di.zip(oi).is_none_or(|(i, n)| !same(&d[i], &o[n]))) {
                 self.differ(desired, observed);
             }
@@ -255,6 +257,33 @@ impl<'a> Walk<'a> {
         }
         for (i, n) in pairs.into_iter().filter_map(|(di, oi)| di.zip(oi)) {
             self.step("*", Taken::Index(i), d.get(i), o.get(n));
+        }
+    }
+
+    fn plain_items(&mut self, items: &'a [Value]) -> Vec<Value> {
+        self.path.push("*");
+        let plain = items.iter().map(|item| self.plain(item)).collect();
+        self.path.pop();
+        plain
+    }
+
+    /// The value in a form that is the same for all spellings of it.
+    fn plain(&mut self, value: &'a Value) -> Value {
+        match value {
+            Value::Object(members) => {
+                let mut plain = serde_json::Map::new();
+                for (key, member) in members {
+                    self.path.push(key);
+                    if !self.unset(member) {
+                        plain.insert(key.clone(), self.plain(member));
+                    }
+                    self.path.pop();
+                }
+                Value::Object(plain)
+            }
+            Value::Array(items) => Value::Array(self.plain_items(items)),
+            scalar if self.policy.schema.is_quantity(self.policy.gvk, &self.path) => plain_quantity(scalar).unwrap_or_else(|| scalar.clone()),
+            scalar => scalar.clone(),
         }
     }
 
