@@ -16,12 +16,15 @@ use crate::{
 /// Reads that were made in one run: the storage location (none for files), and the reason if it failed.
 pub type Reads = Vec<(Option<Text>, Option<Text>)>;
 
+/// What was read: for which marks and which cluster, the archives and the files of restores.
+type Reading = (Mark, Option<Text>, Vec<FileBackup>, Vec<RestoreFiles>);
+
 /// What is remembered between runs.
 pub struct BackupStage {
     config: Arc<Config>,
     redactor: Redactor,
     /// The archives as last read, for this mark and this cluster.
-    read: Option<(Mark, Option<Text>, Vec<FileBackup>, Vec<RestoreFiles>)>,
+    read: Option<Reading>,
     last: Option<BackedUp>,
     moment: Option<Timestamp>,
 }

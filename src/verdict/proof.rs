@@ -211,7 +211,9 @@ fn ledger(join: &Join<'_>, restores: &[RestoreReport]) -> Vec<ProofReport> {
         for restore in of {
             let Some(at) = at(restore) else { continue };
             // Newest first.
-            restore.proves.iter().for_each(|n| drop(best.entry(n).or_insert(Proof { at, restore })));
+            for namespace in &restore.proves {
+                best.entry(namespace).or_insert(Proof { at, restore });
+            }
         }
         let all: BTreeSet<&Text> = held(backup).chain(best.keys().copied()).collect();
         out.push(rolled(ProofOf::Backup(backup.name.clone()), &all, &best));
