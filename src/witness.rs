@@ -17,7 +17,9 @@ pub use objects::Objects;
 pub use restore::{Restore, ToldBy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-pub use side::{Entry, ListedObject, RestoreAction, RestoreFiles, RestoredItem, Results, Side, SideFiles, VolumeCopy, VolumeMethod, VolumeOutcome};
+pub use side::{
+    Entry, ListedObject, RestoreAction, RestoreFiles, RestoredItem, Results, Side, SideFiles, VolumeAsk, VolumeCopy, VolumeMethod, VolumeOutcome,
+};
 
 use crate::{
     config::{App, AppName, SourceName},
@@ -388,13 +390,6 @@ pub struct Backup {
     pub side: Arc<SideFiles>,
     /// How it was to copy volumes.
     pub volumes: VolumeAsk,
-}
-
-/// What a backup's spec says of volumes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct VolumeAsk {
-    /// `spec.defaultVolumesToFsBackup`: file-system backup of every pod volume that is not opted out; else of those that are opted in.
-    pub fs_default: bool,
 }
 
 /// An object that a backup failed on, from its log of errors.

@@ -132,6 +132,13 @@ pub enum VolumeOutcome {
     Running,
 }
 
+/// What a backup's spec says of volumes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VolumeAsk {
+    /// `spec.defaultVolumesToFsBackup`: file-system backup of every pod volume that is not opted out; else of those that are opted in.
+    pub fs_default: bool,
+}
+
 /// One attempt to copy one volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeCopy {
