@@ -1,5 +1,7 @@
 //! Every piece of evidence for one object: file, line, commit, owner, each backup's copy, three diffs, what a restore would do. pure
 
+mod never;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -239,30 +241,6 @@ pub enum RestoreEffect {
     Unknown,
 }
 
-/// Kinds that Velero does not restore (pkg/restore `nonRestorableResources`).
-const NEVER_RESTORED: [(&str, &str); 9] = [
-    ("", "Node"),
-    ("", "Event"),
-    ("events.k8s.io", "Event"),
-    ("velero.io", "Backup"),
-    ("velero.io", "Restore"),
-    ("velero.io", "ResticRepository"),
-    ("velero.io", "BackupRepository"),
-    ("storage.k8s.io", "CSINode"),
-    ("storage.k8s.io", "VolumeAttachment"),
-];
-
-/// Whether Kubernetes makes an object by itself, so that Velero leaves it out of restores: mirror Pods (pkg/restore/restore.go), managed
-/// APIServices (pkg/restore/actions/apiservice_action.go), automatic token Secrets (secret_action.go; by name, as the accounts of the time of
-/// the restore are not known).
-fn made_by_kubernetes(id: &ObjectId, copy: &Value) -> bool {
-    let has = |part: &str, key: &str| copy.pointer(&format!("/metadata/{part}")).is_some_and(|m| m.get(key).is_some());
-    let token = || copy.get("type").and_then(Value::as_str) == Some("kubernetes.io/service-account-token") && id.name.contains("-token-");
-    (id.gk.is("", "Pod") && has("annotations", "kubernetes.io/config.mirror"))
-        || (id.gk.is("apiregistration.k8s.io", "APIService") && has("labels", "kube-aggregator.kubernetes.io/automanaged"))
-        || (id.gk.is("", "Secret") && token())
-}
-
 /// Every piece of evidence for one object of a report that was judged from the same inputs; `None` if the report does not know it.
 pub fn explain(inputs: &Inputs<'_>, report: &Report, id: &ObjectId) -> Option<Explanation> {
     let object = report.objects.iter().find(|o| o.id == *id)?.clone();
@@ -476,8 +454,8 @@ impl Teller<'_, '_> {
             () if update => RestoreEffect::Overwrite,
             () => RestoreEffect::SkipDiffers,
         };
-        let made = |copy: &Object| made_by_kubernetes(&self.case.id, &copy.content.value());
-        if NEVER_RESTORED.iter().any(|(group, kind)| self.case.id.gk.is(group, kind)) || self.case.copies.held().is_some_and(|(_, copy)| made(copy)) {
+        let made = |copy: &Object| never::made_by_kubernetes(&self.case.id, &copy.content.value());
+        if never::by_kind(&self.case.id) || self.case.copies.held().is_some_and(|(_, copy)| made(copy)) {
             return RestoreEffect::NeverRestored;
         }
         match (&self.case.copies.answers[..], &self.case.live) {
