@@ -182,6 +182,7 @@ fn world() -> World {
         remarks: Vec::new(),
         missing: Vec::new(),
         side: Arc::default(),
+        volumes: Default::default(),
         why: "completed".into(),
         start: Some(time("2026-03-02T01:00:00Z")),
         completed: None,

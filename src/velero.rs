@@ -10,6 +10,7 @@ pub mod glob;
 pub mod library;
 pub mod moment;
 pub mod names;
+mod restores;
 pub mod scope;
 pub mod state;
 pub mod store;

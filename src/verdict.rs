@@ -19,12 +19,14 @@ mod neighbours;
 mod notes;
 mod objects;
 pub mod onsets;
+mod proof;
 mod recovery;
 mod rollup;
 mod schemas;
 mod scope;
 mod sides;
 mod summary;
+mod volumes;
 mod why;
 mod window;
 mod words;
@@ -74,6 +76,7 @@ pub fn judge(inputs: &Inputs<'_>, memo: &mut Memo) -> Report {
     let layers = rollup::app_layers(&join, &objects);
     let windows = rollup::rollups(&join, &objects, &layers);
     let state = windows.iter().find(|w| w.of == WindowScope::Cluster).map_or(WindowState::Unknown, |w| w.state);
+    let (restores, proofs) = proof::proofs(&join);
     let report = Report {
         schema: REPORT_SCHEMA.into(),
         now: inputs.now,
@@ -81,7 +84,10 @@ pub fn judge(inputs: &Inputs<'_>, memo: &mut Memo) -> Report {
         summary: summary::summary(&objects, state),
         windows,
         apps: apps::apps(&join, &objects, &layers),
+        volumes: volumes::volumes(&join),
         backups: backups::backups(inputs.backed_up, &objects),
+        restores,
+        proofs,
         schedules: backups::schedules(inputs.backed_up),
         locations: backups::locations(inputs.backed_up),
         sources: apps::sources(&join),

@@ -4,6 +4,7 @@
 
 pub mod holdings;
 pub mod objects;
+mod restore;
 mod side;
 
 use std::{
@@ -15,9 +16,12 @@ use std::{
 pub use holdings::Holdings;
 use jiff::Timestamp;
 pub use objects::Objects;
+pub use restore::{Restore, ToldBy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-pub use side::{Entry, RestoreAction, RestoreFiles, RestoredItem, Results, Side, SideFiles, VolumeCopy, VolumeMethod, VolumeOutcome};
+pub use side::{
+    Entry, ListedObject, RestoreAction, RestoreFiles, RestoredItem, Results, Side, SideFiles, VolumeAsk, VolumeCopy, VolumeMethod, VolumeOutcome,
+};
 
 use crate::{
     config::{App, AppName, SourceName},
@@ -276,6 +280,10 @@ pub struct BackedUp {
     pub schedules: Vec<Schedule>,
     /// Velero's storage locations.
     pub locations: Vec<Location>,
+    /// Attempts to copy volumes that objects in the cluster tell of (PodVolumeBackup, DataUpload), by the name of their backup.
+    pub copies: Vec<(Text, VolumeCopy)>,
+    /// Restores that anybody tells of, newest first.
+    pub restores: Vec<Restore>,
     /// When Velero's objects were last read.
     pub as_of: Option<Timestamp>,
     /// Why Velero's objects could not be read, if so. An absent Velero is not a failure.
@@ -382,13 +390,15 @@ pub struct Backup {
     pub content: BackupContent,
     /// What Velero wrote beside its archive.
     pub side: Arc<SideFiles>,
+    /// How it was to copy volumes.
+    pub volumes: VolumeAsk,
 }
 
 /// An object that a backup failed on, from its log of errors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MissingObject {
-    /// Plural and group, as Velero's log names it.
-    pub resource: Text,
+    /// Plural and group; absent if nobody says what kind it is.
+    pub resource: Option<Text>,
     /// Namespace, if it is told.
     pub namespace: Option<Text>,
     /// Name.

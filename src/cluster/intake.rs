@@ -10,8 +10,11 @@ use serde_json::{Map, Value};
 use super::discovery::Served;
 use crate::object::{AdmitError, Gvk, Object, Redactor, Text, admit};
 
-/// The group whose objects are also kept whole: their status speaks for others.
-const WHOLE_GROUP: &str = "velero.io";
+/// The groups whose objects are also kept whole: their status speaks for others.
+const WHOLE_GROUPS: [&str; 2] = ["velero.io", crate::velero::custom::KYMAROS];
+
+/// Members of a Kymaros report's status that quote what pods wrote, and so may hold anything.
+const QUOTED: [&str; 3] = ["podLogs", "events", "checks"];
 
 /// Its one kind whose status holds a credential: a signed URL to everything in a backup.
 const SIGNED: &str = "DownloadRequest";
@@ -86,13 +89,16 @@ impl Intake {
 
 /// The whole object if it is of a kind that is kept whole. Never a Secret: those are of the core group.
 pub fn whole(gvk: &Gvk, raw: &Value) -> Option<Arc<Value>> {
-    if &*gvk.gk.group != WHOLE_GROUP || &*gvk.gk.kind == SIGNED {
+    if !WHOLE_GROUPS.contains(&&*gvk.gk.group) || &*gvk.gk.kind == SIGNED {
         return None;
     }
     let without = |map: &Map<String, Value>| {
         let mut map = map.clone();
         if let Some(Value::Object(metadata)) = map.get_mut("metadata") {
             metadata.remove("managedFields");
+        }
+        if let Some(Value::Object(status)) = map.get_mut("status") {
+            QUOTED.iter().for_each(|member| drop(status.remove(*member)));
         }
         Value::Object(map)
     };
@@ -188,5 +194,9 @@ mod tests {
         assert_eq!(*kept, json!({"metadata": {"name": "b"}, "status": {"phase": "Completed"}}));
         assert!(whole(&Gvk::parse("velero.io/v1", "DownloadRequest"), &raw).is_none());
         assert!(whole(&Gvk::parse("v1", "Secret"), &raw).is_none());
+        let report =
+            json!({"metadata": {"name": "r"}, "status": {"result": "pass", "podLogs": [{"log": "canary"}], "events": [{"message": "canary"}]}});
+        let kept = whole(&Gvk::parse("restore.kymaros.io/v1alpha1", "RestoreReport"), &report).expect("kept");
+        assert_eq!(*kept, json!({"metadata": {"name": "r"}, "status": {"result": "pass"}}));
     }
 }

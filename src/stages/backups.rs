@@ -15,11 +15,14 @@ use crate::{
     config::Config,
     object::{ObjectId, Redactor, Text},
     velero::{self, FileBackup, Library, custom, files},
-    witness::{BackedUp, Failure, Live},
+    witness::{BackedUp, Failure, Live, RestoreFiles},
 };
 
 /// Reads that were made in one run: the storage location (none for files), and the reason if it failed.
 pub type Reads = Vec<(Option<Text>, Option<Text>)>;
+
+/// What was read: for which marks and which cluster, the archives and the files of restores.
+type Reading = (Mark, Option<Text>, Vec<FileBackup>, Vec<RestoreFiles>);
 
 /// What is remembered between runs.
 pub struct BackupStage {
@@ -28,7 +31,7 @@ pub struct BackupStage {
     stores: Vec<StoreStage>,
     downloads: Option<DownloadStage>,
     /// The archives as last read, for this mark and this cluster.
-    read: Option<(Mark, Option<Text>, Vec<FileBackup>)>,
+    read: Option<Reading>,
     last: Option<BackedUp>,
     more: bool,
     moment: Option<Timestamp>,
@@ -74,15 +77,16 @@ impl BackupStage {
         let config = self.config.clone();
         let namespace = &config.velero.namespace;
         // Namespaces are asked for their labels only; Velero's own objects must lie in the namespace that Velero watches.
-        let controllers = live.controllers.iter().filter(|(id, _)| id.namespace.as_ref().is_none_or(|n| n == namespace));
+        let controllers =
+            live.controllers.iter().filter(|(id, _)| &*id.gk.group != "velero.io" || id.namespace.as_ref().is_none_or(|n| n == namespace));
         let namespaces: Vec<Value> = live.objects.iter().filter(|(id, _)| id.gk.is("", "Namespace")).map(|(_, o)| o.content.value()).collect();
         let objects = controllers.map(|(_, object)| &**object).chain(&namespaces);
-        let mut archives = self.read.as_ref().map(|(_, _, archives)| archives.clone()).unwrap_or_default();
+        let (mut archives, restores) = self.read.as_ref().map(|(_, _, archives, restores)| (archives.clone(), restores.clone())).unwrap_or_default();
         archives.extend(self.read_remote(live, &archives, now, &mut reads).await);
         let uids = live.objects.iter().filter(|(id, _)| id.gk.is("", "Namespace"));
         let uids = uids.filter_map(|(id, o)| Some((id.name.clone(), o.meta.uid.clone()?))).collect();
         let cluster = velero::Cluster { uid: live.cluster_uid.clone(), namespaces: uids, names: velero::Names::of(&live.kinds) };
-        let mut backed_up = velero::assess(objects, archives, &cluster, now);
+        let mut backed_up = velero::assess(objects, archives, restores, &cluster, now);
         if let Some(moment) = self.moment {
             velero::moment::seen_from(moment, &mut backed_up);
         }
@@ -143,7 +147,7 @@ impl BackupStage {
         let backups = live.controllers.keys().filter(|id| own(id)).map(|id| id.name.clone()).collect();
         let around = files::Around { cluster_uid: live.cluster_uid.clone(), backups, moment: self.moment };
         let uid = live.cluster_uid.clone();
-        let known = self.read.as_ref().map(|(mark, uid, _)| (mark.clone(), uid.clone()));
+        let known = self.read.as_ref().map(|(mark, uid, ..)| (mark.clone(), uid.clone()));
         let work = move || {
             // The Backup object beside an archive that was given by its own path counts too.
             let mark = Mark::of(given.iter().flat_map(|b| [b.path.clone(), b.path.with_file_name(files::MARKER)]));
@@ -151,7 +155,8 @@ impl BackupStage {
                 return Ok(None);
             }
             let archives = files::read(&given, &library, &around).map_err(|e| Failure::new(e.kind(), e.to_string()))?;
-            Ok(Some((mark, uid, archives)))
+            let restores = given.iter().flat_map(|b| files::restores(&b.path)).collect();
+            Ok(Some((mark, uid, archives, restores)))
         };
         let outcome = tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(Failure::new("internal", "reading archives was stopped")));
         if let Some(read) = outcome? {

@@ -18,7 +18,7 @@ use thiserror::Error;
 use super::{
     archive::ArchiveError,
     assess::FileBackup,
-    beside::{self, SideFile},
+    beside::{self, RestoreFile, SideFile},
     custom::{self, read_backup},
     library::Library,
     moment::had_ended,
@@ -27,7 +27,7 @@ use super::{
 use crate::{
     config::BackupFile,
     object::Text,
-    witness::{Archive, Failure, SideFiles},
+    witness::{Archive, Failure, RestoreFiles, SideFiles},
 };
 
 /// The Backup object beside an archive (pkg/persistence/object_store_layout.go).
@@ -142,7 +142,7 @@ pub struct Around {
 /// Finds and reads the backups that were given.
 ///
 /// An archive given by its path, or a folder of one backup, is always read. Of a folder of many (a bucket's layout: `backups/<name>/`), the
-/// newest finished backup of each scope is read, and older ones only if that one is damaged or from another cluster: memory stays bounded by what
+/// newest completed backup of each scope is read and what is newer, and older ones only if that one is damaged or from another cluster: memory stays bounded by what
 /// can matter. The others are told as unread with reason `not_needed`. An error means that what was asked for is wrong; what is wrong
 /// inside a folder of many stands at the backup it concerns. Of backups that had not ended at the moment that is spoken of none
 /// is looked for.
@@ -183,7 +183,9 @@ pub fn read(given: &[BackupFile], library: &Library, around: &Around) -> Result<
         for n in numbers.into_iter().filter(|n| candidates[*n].failure.is_none()) {
             let mut opened = open(&candidates[n].archive, library);
             let foreign = matches!((around.cluster_uid.as_deref(), opened.cluster_uid.as_deref()), (Some(own), Some(theirs)) if own != theirs);
-            let good = opened.content.is_ok() && !foreign;
+            // What a partially failed one failed on, an older one may hold.
+            let whole = backups[n].as_ref().is_some_and(|b| &*b.phase == "Completed");
+            let good = opened.content.is_ok() && !foreign && whole;
             if foreign {
                 opened.content = Err(Failure::new("foreign", "its content was let go: it is of another cluster"));
             }
@@ -232,7 +234,7 @@ fn finish(candidate: Candidate, opened: Option<Opened>, backup: Option<&custom::
         Opened { content: Err(failure), damage: None, cluster_uid: None }
     });
     FileBackup {
-        side: beside(&candidate.archive, &candidate.name),
+        side: beside(&candidate.archive, &candidate.name, backup.map_or("", |b| &b.phase)),
         name: candidate.name,
         object: candidate.object,
         start: candidate.start,
@@ -243,22 +245,41 @@ fn finish(candidate: Candidate, opened: Option<Opened>, backup: Option<&custom::
 }
 
 /// Velero's other files in the folder of an archive, where it has the layout of a bucket.
-fn beside(archive: &Path, name: &str) -> SideFiles {
+fn beside(archive: &Path, name: &str, phase: &str) -> SideFiles {
     let mut files = SideFiles::default();
-    for file in SideFile::ALL {
+    for file in SideFile::ALL.into_iter().filter(|f| f.matters(phase)) {
         let path = archive.with_file_name(file.name(name));
-        let bytes = match fs::metadata(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Ok(metadata) if metadata.len() > beside::MAX_BYTES => {
-                Err(format!("it has {} bytes, more than the {} that are read", metadata.len(), beside::MAX_BYTES))
-            }
-            Ok(_) => fs::read(&path).map(Some).map_err(|e| e.to_string()),
-            Err(e) => Err(e.to_string()),
-        };
-        let fetched = bytes.as_ref().map(|b| b.as_deref()).map_err(|e| Failure::new("side_file_unreadable", format!("{}: {e}", shown(&path))));
-        files.take(file, &shown(&path), fetched);
+        fetch(&path, |fetched| files.take(file, &shown(&path), fetched));
     }
     files
+}
+
+/// The restores of a folder laid out as in a bucket: `restores/<name>/`. What cannot be listed holds none.
+pub fn restores(root: &Path) -> Vec<RestoreFiles> {
+    let folders = sorted(&root.join("restores")).unwrap_or_default();
+    let of = |folder: &PathBuf| {
+        let name = folder.file_name()?.to_str()?;
+        let mut files = RestoreFiles::of(name);
+        for file in RestoreFile::ALL {
+            let path = folder.join(file.name(name));
+            fetch(&path, |fetched| files.take(file, &shown(&path), fetched));
+        }
+        Some(files)
+    };
+    folders.iter().filter(|f| f.is_dir()).take(MAX_BACKUPS).filter_map(of).collect()
+}
+
+/// Reads a small file and hands it on.
+fn fetch(path: &Path, take: impl FnOnce(beside::Fetched<'_>)) {
+    let bytes = match fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(metadata) if metadata.len() > beside::MAX_BYTES => {
+            Err(format!("it has {} bytes, more than the {} that are read", metadata.len(), beside::MAX_BYTES))
+        }
+        Ok(_) => fs::read(path).map(Some).map_err(|e| e.to_string()),
+        Err(e) => Err(e.to_string()),
+    };
+    take(bytes.as_ref().map(|b| b.as_deref()).map_err(|e| Failure::new("side_file_unreadable", format!("{}: {e}", shown(path)))));
 }
 
 fn shown(path: &Path) -> String {

@@ -17,7 +17,7 @@ use crate::{
     object::{Object, ObjectId, Text},
     report::model::Presence,
     velero::{Coverage, Names, Scope, Subject, scope::Why},
-    witness::{Archive, BackedUp, Backup, BackupState, Failure, Schedule},
+    witness::{Archive, BackedUp, Backup, BackupState, Failure, MissingObject, Schedule},
 };
 
 /// Labels of an object, as Velero's selectors see them; `None` if they are not known.
@@ -112,6 +112,8 @@ struct Usable<'a> {
     scope: usize,
     /// Entries of the archive that could not be read, as `plural.group|namespace|name`.
     damaged: HashSet<String>,
+    /// Objects that it failed on and does not hold, as `plural.group|namespace|name`.
+    missed: HashSet<String>,
 }
 
 /// Answers for the backups.
@@ -182,6 +184,7 @@ impl<'a> BackupSide<'a> {
             content: backup.content.archive().map(|a| &**a).map_err(|f| Rc::new(f.clone())),
             scope: scope(&backup.scope),
             damaged: backup.content.archive().map_or_else(|_| HashSet::new(), |a| a.unreadable.iter().filter_map(damaged).collect()),
+            missed: backup.missing.iter().filter(|m| m.held == Some(false)).filter_map(missed).collect(),
         });
         let usable: Vec<Usable<'_>> = usable.collect();
         let mut design: Vec<(usize, Rc<str>)> = Vec::new();
@@ -200,6 +203,11 @@ impl<'a> BackupSide<'a> {
     /// Name and start of a usable backup, as sentences say them.
     pub(super) fn label<'s>(&'s self, backup: &'s Backup) -> &'s str {
         self.usable.iter().find(|u| std::ptr::eq(u.backup, backup)).map_or(&*backup.name, |u| &u.label)
+    }
+
+    /// Why nothing can be said of backups, if so.
+    pub(super) fn trouble(&self) -> Option<&Failure> {
+        self.trouble.as_deref()
     }
 
     /// Whether it is known that no usable backup exists at all.
@@ -228,6 +236,7 @@ impl<'a> BackupSide<'a> {
         let decided = RefCell::new(vec![None; self.scopes.len()]);
         let decider = Decider { side: self, asked, decided };
         let mut out = Copies { answers: Vec::with_capacity(1), undecided: None };
+        let mut failed_on = None;
         for usable in &self.usable {
             if let Ok(object) = usable.content.as_ref().map(|a| a.objects.get(id)).map_err(|_| ())
                 && let Some(object) = object
@@ -243,6 +252,11 @@ impl<'a> BackupSide<'a> {
                 Ok(_) => answer,
                 Err(failure) => Copy::Unread(Some(usable.backup), failure.clone()),
             };
+            // It failed on this very object, so what an older one holds is what a restore could bring back.
+            if usable.content.is_ok() && !usable.missed.is_empty() && usable.missed.contains(&key(plural_group, id)) {
+                failed_on.get_or_insert(usable.backup);
+                continue;
+            }
             match decider.covers(usable.scope) {
                 Coverage::In => {
                     out.answers.push(unless(Copy::Missing(usable.backup)));
@@ -258,6 +272,10 @@ impl<'a> BackupSide<'a> {
                     });
                 }
             }
+        }
+        if let Some(backup) = failed_on {
+            out.answers.push(Copy::Missing(backup));
+            return out;
         }
         let mut open = None;
         for (scope, whose) in &self.design {
@@ -318,6 +336,10 @@ fn key(plural_group: &str, id: &ObjectId) -> String {
     format!("{plural_group}|{}|{}", id.namespace.as_deref().unwrap_or_default(), id.name)
 }
 
+fn missed(object: &MissingObject) -> Option<String> {
+    Some(format!("{}|{}|{}", object.resource.as_ref()?, object.namespace.as_deref().unwrap_or_default(), object.name))
+}
+
 /// The object that an entry of an archive is for, by its path: `resources/<plural.group>/[<version>/]namespaces/<ns>/<name>.json` or
 /// `.../cluster/<name>.json` (Velero, output-file-format.md).
 fn damaged(file: &Text) -> Option<String> {
@@ -373,6 +395,9 @@ mod tests {
         let rows = [
             (World::new().backup(old()).backup(new().holding(cart())), "held by new"),
             (World::new().backup(old()).backup(new()), "missing from new"),
+            (World::new().backup(old()).backup(new().failed_on("deployments.apps", "shop", "cart")), "held by old"),
+            (World::new().backup(new().failed_on("deployments.apps", "shop", "cart")), "missing from new"),
+            (World::new().backup(old()).backup(new().failed_on("deployments.apps", "shop", "pay")), "missing from new"),
             (World::new().backup(old()).backup(elsewhere()), "held by old"),
             (World::new().backup(old()).backup(elsewhere().holding(cart())), "held by new"),
             (World::new().backup(old()).backup(new().unread()), "content_unread (new)"),

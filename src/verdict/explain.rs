@@ -1,5 +1,7 @@
 //! Every piece of evidence for one object: file, line, commit, owner, each backup's copy, three diffs, what a restore would do. pure
 
+mod never;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,9 +17,9 @@ use crate::{
     config::AppName,
     drift::{self, Comparison, LeafClass},
     object::{FieldPath, Object, ObjectId, Text, redact::MARK},
-    report::model::{ObjectReport, Report},
+    report::model::{ObjectReport, ProofOf, ProofReport, Report, VolumeReport},
     velero::Coverage,
-    witness::{Backup, BackupState, Commit, Failure},
+    witness::{Backup, BackupState, Commit, Failure, MissingObject},
 };
 
 /// The document that `explain` prints.
@@ -35,6 +37,12 @@ pub struct Explanation {
     pub diffs: Vec<Diff>,
     /// What a restore of the backup that speaks would do to it now.
     pub restore: RestoreEffect,
+    /// The same with `existingResourcePolicy: update`.
+    pub restore_with_update: RestoreEffect,
+    /// Of a PersistentVolumeClaim: whether anybody keeps its bytes.
+    pub volume: Option<VolumeReport>,
+    /// Whether its namespace was ever brought back.
+    pub proof: Option<ProofReport>,
 }
 
 /// What Git says of an object.
@@ -125,7 +133,10 @@ pub enum Holds {
         same_as_live: Option<bool>,
     },
     /// None, although its scope takes it.
-    Missing,
+    Missing {
+        /// What the backup's log of errors says of it.
+        error: Option<String>,
+    },
     /// None, by its scope.
     Outside {
         /// Why.
@@ -220,24 +231,15 @@ pub enum RestoreEffect {
     SkipSame,
     /// It exists and differs: it is left alone with a warning, and overwritten only with `existingResourcePolicy: update`.
     SkipDiffers,
-    /// Velero never restores this kind.
+    /// It exists and differs: with `existingResourcePolicy: update` it is patched to what the backup holds, which rolls it back.
+    Overwrite,
+    /// It exists and differs: of a ServiceAccount, the backup's secrets, labels and annotations are added, and what the cluster has wins.
+    Merge,
+    /// Velero never restores it: by its kind, or because Kubernetes makes it.
     NeverRestored,
     /// It cannot be said.
     Unknown,
 }
-
-/// Kinds that Velero does not restore (pkg/restore `nonRestorableResources`).
-const NEVER_RESTORED: [(&str, &str); 9] = [
-    ("", "Node"),
-    ("", "Event"),
-    ("events.k8s.io", "Event"),
-    ("velero.io", "Backup"),
-    ("velero.io", "Restore"),
-    ("velero.io", "ResticRepository"),
-    ("velero.io", "BackupRepository"),
-    ("storage.k8s.io", "CSINode"),
-    ("storage.k8s.io", "VolumeAttachment"),
-];
 
 /// Every piece of evidence for one object of a report that was judged from the same inputs; `None` if the report does not know it.
 pub fn explain(inputs: &Inputs<'_>, report: &Report, id: &ObjectId) -> Option<Explanation> {
@@ -251,7 +253,14 @@ pub fn explain(inputs: &Inputs<'_>, report: &Report, id: &ObjectId) -> Option<Ex
         live: teller.live(),
         backups: teller.backups(),
         diffs: teller.diffs(),
-        restore: teller.restore(),
+        restore: teller.restore(false),
+        restore_with_update: teller.restore(true),
+        volume: report
+            .volumes
+            .iter()
+            .find(|v| id.gk.is("", "PersistentVolumeClaim") && id.namespace.as_ref() == Some(&v.namespace) && v.name == id.name)
+            .cloned(),
+        proof: report.proofs.iter().find(|p| matches!(&p.of, ProofOf::Namespace(n) if Some(n) == id.namespace.as_ref())).cloned(),
         object,
     })
 }
@@ -345,6 +354,13 @@ impl Teller<'_, '_> {
         let labels = || self.join.labels_of(self.case.any());
         let asked = Asked { id, plural_group, namespaced: *namespaced, labels: &labels, created: None };
         let covers = |b: &Backup| self.join.backups.coverage(b, &asked);
+        let error = |b: &Backup| {
+            let own = |m: &&MissingObject| {
+                m.held != Some(true) && m.name == id.name && m.namespace.as_ref().is_none_or(|n| Some(n) == id.namespace.as_ref())
+            };
+            let kind = |m: &&MissingObject| m.resource.as_deref().is_none_or(|r| *r == **plural_group);
+            b.missing.iter().filter(own).find(kind).map(|m| m.message.clone())
+        };
         let holds = |b: &Backup| match b.content.archive() {
             Err(failure) => Holds::Unread { failure: failure.clone() },
             Ok(archive) => match (archive.objects.get(&self.case.id), covers(b)) {
@@ -352,7 +368,8 @@ impl Teller<'_, '_> {
                     same_as_git: self.against(copy, false).filter(|c| c.unjudged.is_none()).map(|c| super::compared::agrees(&c)),
                     same_as_live: self.case.live.body().map(|l| l.content.print() == copy.content.print()),
                 },
-                (None, Coverage::In) => Holds::Missing,
+                _ if error(b).is_some() => Holds::Missing { error: error(b) },
+                (None, Coverage::In) => Holds::Missing { error: None },
                 (None, Coverage::Out(why)) => Holds::Outside { why: why.message },
                 (None, Coverage::Unknown(why)) => Holds::Undecided { why: why.message },
             },
@@ -436,8 +453,14 @@ impl Teller<'_, '_> {
         }
     }
 
-    fn restore(&self) -> RestoreEffect {
-        if NEVER_RESTORED.iter().any(|(group, kind)| self.case.id.gk.is(group, kind)) {
+    fn restore(&self, update: bool) -> RestoreEffect {
+        let differs = match () {
+            () if self.case.id.gk.is("", "ServiceAccount") => RestoreEffect::Merge,
+            () if update => RestoreEffect::Overwrite,
+            () => RestoreEffect::SkipDiffers,
+        };
+        let made = |copy: &Object| never::made_by_kubernetes(&self.case.id, &copy.content.value());
+        if never::by_kind(&self.case.id) || self.case.copies.held().is_some_and(|(_, copy)| made(copy)) {
             return RestoreEffect::NeverRestored;
         }
         match (&self.case.copies.answers[..], &self.case.live) {
@@ -446,7 +469,7 @@ impl Teller<'_, '_> {
             ([Copy::Held(_, copy)], super::sides::Cluster::Present(live)) if !live.meta.partial && copy.content.print() == live.content.print() => {
                 RestoreEffect::SkipSame
             }
-            ([Copy::Held(..)], super::sides::Cluster::Present(live)) if !live.meta.partial => RestoreEffect::SkipDiffers,
+            ([Copy::Held(..)], super::sides::Cluster::Present(live)) if !live.meta.partial => differs,
             _ => RestoreEffect::Unknown,
         }
     }

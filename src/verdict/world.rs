@@ -12,8 +12,8 @@ use crate::{
     report::model::{ObjectReport, Report},
     velero::Scope,
     witness::{
-        AppHistory, AppState, Archive, BackedUp, Backup, BackupContent, BackupState, Commit, Declared, Desired, Failure, KindState, Listing, Live,
-        Observed, Origin, PastState, RenderEvidence, Rendered, Schedule, SourceState, Tip,
+        AppHistory, AppState, Archive, BackedUp, Backup, BackupContent, BackupState, Commit, Declared, Desired, Diagnostic, Failure, KindState,
+        Listing, Live, MissingObject, Observed, Origin, PastState, RenderEvidence, Rendered, Schedule, Side, SideFiles, SourceState, Tip, VolumeCopy,
     },
 };
 
@@ -85,6 +85,7 @@ impl Snapshot {
             scope: Arc::new(scope_of(&[], &[])),
             content: BackupContent::Read(Arc::default()),
             side: Arc::default(),
+            volumes: Default::default(),
         })
     }
 
@@ -101,6 +102,32 @@ impl Snapshot {
 
     pub(crate) fn state(mut self, state: BackupState) -> Self {
         self.0.state = state;
+        self
+    }
+
+    /// It ended as PartiallyFailed and does not hold this.
+    pub(crate) fn failed_on(mut self, resource: &str, namespace: &str, name: &str) -> Self {
+        self.0.state = BackupState::Degraded;
+        self.0.missing.push(MissingObject {
+            resource: Some(resource.into()),
+            namespace: Some(namespace.into()),
+            name: name.into(),
+            held: Some(false),
+            message: "Error backing up item: pre hook failed".into(),
+        });
+        self
+    }
+
+    /// Its files about volumes were read, and say this.
+    pub(crate) fn volumes(mut self, copies: Vec<VolumeCopy>) -> Self {
+        let side = SideFiles { volumes: Side::Read(copies), ..SideFiles::default() };
+        self.0.side = Arc::new(side);
+        self
+    }
+
+    /// Changes whatever else a test needs.
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Backup)) -> Self {
+        change(&mut self.0);
         self
     }
 

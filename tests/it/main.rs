@@ -37,6 +37,7 @@ mod render_kustomize;
 mod render_plan;
 mod render_sandbox;
 mod support;
+mod velero_life;
 mod velero_server;
 mod velero_stores;
 mod yaml;
