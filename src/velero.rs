@@ -8,7 +8,10 @@ pub mod custom;
 pub mod files;
 pub mod glob;
 pub mod names;
+pub mod namespaces;
 pub mod scope;
+pub mod select;
+pub mod selector;
 pub mod state;
 pub mod torn;
 

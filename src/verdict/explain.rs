@@ -16,7 +16,7 @@ use crate::{
     drift::{Comparison, LeafClass},
     object::{Object, ObjectId, Text},
     report::model::{ObjectReport, Report},
-    velero::Coverage,
+    velero::{Coverage, select::View},
     witness::{Backup, BackupContent, BackupState, Commit, Failure},
 };
 
@@ -214,7 +214,8 @@ const NEVER_RESTORED: [(&str, &str); 9] = [
 pub fn explain(inputs: &Inputs<'_>, report: &Report, id: &ObjectId) -> Option<Explanation> {
     let object = report.objects.iter().find(|o| o.id == *id)?.clone();
     let memo = Memo::default();
-    let join = Join::of(inputs, &memo);
+    let view = View::of(inputs.live, &inputs.config.velero.namespace);
+    let join = Join::of(inputs, &view, &memo);
     let case = &join.cases[join.find(id)?];
     let teller = Teller { join: &join, case, secret: id.gk.is("", "Secret") };
     Some(Explanation {

@@ -31,5 +31,6 @@ mod render_kustomize;
 mod render_plan;
 mod render_sandbox;
 mod support;
+mod velero_matrix;
 mod velero_server;
 mod yaml;

@@ -1,0 +1,1 @@
+//! Selection over small worlds. pure
