@@ -3,10 +3,12 @@
 pub mod archive;
 pub mod assess;
 pub mod beside;
+pub mod coverage;
 pub mod cron;
 pub mod custom;
 pub mod files;
 pub mod glob;
+pub mod moment;
 pub mod names;
 pub mod namespaces;
 pub mod scope;

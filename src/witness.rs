@@ -222,6 +222,8 @@ pub struct Live {
     /// Whole objects, status included, of the few kinds whose status speaks for others: the group `velero.io`, without DownloadRequest
     /// (its status holds a signed URL) and without managedFields.
     pub controllers: HashMap<ObjectId, Arc<serde_json::Value>>,
+    /// The schemas that the server describes.
+    pub schemas: Arc<crate::drift::schema::Schemas>,
     /// When the view was last known to be true.
     pub as_of: Option<Timestamp>,
     /// Why the newest attempt failed as a whole, if it did.
@@ -411,6 +413,14 @@ pub struct MissingObject {
     pub message: String,
 }
 
+impl Backup {
+    /// Whether it may be the one that speaks for an object. One whose archive is damaged may: what it held is not known, so an older
+    /// backup must not answer in its place.
+    pub fn counts(&self) -> bool {
+        self.state.usable() || matches!(self.content, BackupContent::Damaged(_))
+    }
+}
+
 /// What a backup holds, as far as it was read.
 #[derive(Clone, Debug)]
 pub enum BackupContent {
@@ -418,6 +428,18 @@ pub enum BackupContent {
     Read(Arc<Archive>),
     /// Not read: what it holds cannot be said.
     Unread(Failure),
+    /// Not readable, as the archive at hand is damaged, of a backup that could be restored from otherwise.
+    Damaged(Failure),
+}
+
+impl BackupContent {
+    /// The archive, or why it is not known what it holds.
+    pub fn archive(&self) -> Result<&Arc<Archive>, &Failure> {
+        match self {
+            Self::Read(archive) => Ok(archive),
+            Self::Unread(failure) | Self::Damaged(failure) => Err(failure),
+        }
+    }
 }
 
 /// The content of one archive.

@@ -56,6 +56,7 @@ impl Intake {
         if partial {
             object.meta.partial = true;
             object.meta.managers = None;
+            object.meta.applied = None;
         }
         Ok(Taken { object: Arc::new(object), whole })
     }
@@ -134,6 +135,7 @@ pub fn same_to_the_eye(a: &Object, b: &Object) -> bool {
         && a.meta.owners == b.meta.owners
         && a.meta.mark == b.meta.mark
         && a.meta.managers == b.meta.managers
+        && a.meta.applied == b.meta.applied
         && a.meta.restored_from == b.meta.restored_from
 }
 

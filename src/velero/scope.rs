@@ -32,7 +32,7 @@ pub struct Scope {
     pub(super) policy: Option<Text>,
     /// `spec.volumeGroupSnapshotLabelKey`: claims that share a value are taken together.
     pub(super) group_label: Option<Text>,
-    /// `spec.volumeSnapshotLocations`, unless snapshots are off.
+    /// `spec.volumeSnapshotLocations`: each must exist, also if snapshots are off.
     pub(super) snapshot_locations: Vec<String>,
     /// Whether these are the filters of a backup that has started, into which Velero wrote its own.
     pub(super) effective: bool,
@@ -211,7 +211,6 @@ impl Scope {
         let cluster = Lists { include: list("includedClusterScopedResources"), exclude: list("excludedClusterScopedResources") };
         let namespaced = Lists { include: list("includedNamespaceScopedResources"), exclude: list("excludedNamespaceScopedResources") };
         let snapshot_locations = list("volumeSnapshotLocations");
-        let snapshots_off = spec.get("snapshotVolumes") == Some(&Value::Bool(false));
         let icr = spec.get("includeClusterResources").and_then(Value::as_bool);
         let uses_old = icr.is_some() || !old.is_empty();
         if uses_old && !(cluster.is_empty() && namespaced.is_empty()) {
@@ -235,7 +234,7 @@ impl Scope {
             group_label: Some(
                 spec.get("volumeGroupSnapshotLabelKey").and_then(Value::as_str).filter(|k| !k.is_empty()).unwrap_or(VOLUME_GROUP).into(),
             ),
-            snapshot_locations: if snapshots_off { Vec::new() } else { snapshot_locations },
+            snapshot_locations,
             effective: false,
             everything: None,
             problems,

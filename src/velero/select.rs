@@ -6,15 +6,14 @@
 //! against a real Velero, object by object. Plugins of other makers may add or leave out anything.
 
 mod policy;
+mod related;
 #[cfg(test)]
 mod tests;
 mod view;
 mod words;
 
-use std::collections::HashMap;
-
 pub use view::View;
-use view::{Item, Links, UNSEEN_LABELS};
+use view::{Item, UNSEEN_LABELS};
 
 use super::{
     custom::EXCLUDE_LABEL,
@@ -65,6 +64,8 @@ pub enum Left {
     EmptyNamespace,
     /// The same objects are taken under another group.
     OtherGroup,
+    /// Velero fails on it.
+    Fails,
 }
 
 /// Why it cannot be said.
@@ -97,6 +98,10 @@ pub struct Plan<'v, 'a> {
     /// Per kind of the view: listed, and excluded in the weaker sense that counts for what rides along.
     types: Vec<(Tri, Tri)>,
     problems: Vec<String>,
+    /// Whether nothing is filtered, as written.
+    trap: bool,
+    /// Whether a resource policy counts.
+    policed: bool,
     doubt: Option<Unsure>,
     decisions: Vec<Decision>,
 }
@@ -104,16 +109,21 @@ pub struct Plan<'v, 'a> {
 impl<'v, 'a> Plan<'v, 'a> {
     /// Plays a scope through over a cluster.
     pub fn of(scope: &Scope, view: &'v View<'a>) -> Self {
+        let trap = scope.is_unfiltered_trap();
         let mut scope = scope.at_start(&view.labelled);
         let mut problems = scope.problems().to_vec();
+        let mut policed = false;
         let mut doubt = (!scope.is_known()).then_some(Unsure::Spec);
         if let Some(name) = scope.policy.clone() {
             match view.find_named("", "ConfigMap", Some(&view.velero), &name).map(|n| policy::read(&view.items[n].object.content.value())) {
-                Some(Ok(None)) => {}
+                Some(Ok(None)) => policed = true,
                 Some(Ok(Some(_))) if matches!(scope.kinds, Kinds::Old { .. }) => {
                     problems.push(format!("resource policy {name} has filters for kinds, which cannot be used with the old kind filters"));
                 }
-                Some(Ok(Some(policy))) => policy::combine(&mut scope.kinds, &policy, &view.names),
+                Some(Ok(Some(policy))) => {
+                    policed = true;
+                    policy::combine(&mut scope.kinds, &policy, &view.names);
+                }
                 Some(Err(why)) if !scope.effective => problems.push(format!("resource policy {name} cannot be used: {why}")),
                 None if !scope.effective && view.complete("configmaps") => {
                     problems.push(format!("resource policy {name} is not a ConfigMap in namespace {}", view.velero));
@@ -131,7 +141,7 @@ impl<'v, 'a> Plan<'v, 'a> {
             problems.push(format!("namespace pattern {pattern} cannot be read, and the backup fails"));
         }
         scope.set_everything(namespaces.everything());
-        let mut plan = Self { view, scope, namespaces, types: Vec::new(), problems, doubt, decisions: Vec::new() };
+        let mut plan = Self { view, scope, namespaces, types: Vec::new(), problems, trap, policed, doubt, decisions: Vec::new() };
         plan.types = view.kinds.iter().map(|k| plan.type_of(k)).collect();
         plan.decide();
         plan
@@ -157,12 +167,14 @@ impl<'v, 'a> Plan<'v, 'a> {
         if !self.scope.selection.can_list() {
             out.push("its label selector is empty or wrong, so every list of objects fails".to_owned());
         }
+        let failing = self.decisions().filter(|(_, d)| *d == Decision::Left(Left::Fails));
+        out.extend(failing.map(|(id, d)| format!("{id} is left out: {}", self.why(id, d).message)));
         out
     }
 
     /// Whether this is the backup without filters that leaves out most cluster-scoped objects.
     pub fn is_unfiltered_trap(&self) -> bool {
-        self.scope.is_unfiltered_trap()
+        self.trap
     }
 
     /// Every live object with its decision.
@@ -208,6 +220,7 @@ impl<'v, 'a> Plan<'v, 'a> {
         self.namespaces_ride_along(&mut decisions);
         self.related(&mut decisions);
         self.definitions(&mut decisions);
+        self.fail(&mut decisions);
         self.decisions = decisions;
     }
 
@@ -342,135 +355,6 @@ impl<'v, 'a> Plan<'v, 'a> {
         // Events carry no labels, and every namespace has objects without labels besides, so only labels that are there count.
         let only_labelled = !self.scope.selection.matches(&Default::default());
         self.scope.selection.can_list() && self.view.kinds.iter().enumerate().filter(|(_, k)| !only_labelled || &*k.gk.kind != "Event").any(unread)
-    }
-
-    /// Follows what leads to what, first from what is taken, then from what may be.
-    fn related(&self, decisions: &mut [Decision]) {
-        let taken = |d: &Decision| matches!(d, Decision::Listed | Decision::Beside(_));
-        let mut open: Vec<usize> = (0..decisions.len()).filter(|n| taken(&decisions[*n])).collect();
-        while let Some(n) = open.pop() {
-            for to in self.leads_to(n) {
-                if taken(&decisions[to]) {
-                    continue;
-                }
-                match self.admitted(to) {
-                    Ok(()) => {
-                        decisions[to] = Decision::Beside(n);
-                        open.push(to);
-                    }
-                    Err(unsure @ Decision::Unsure(_)) => decisions[to] = unsure,
-                    Err(_) => {}
-                }
-            }
-        }
-        let mut open: Vec<usize> = (0..decisions.len()).filter(|n| matches!(decisions[*n], Decision::Unsure(_))).collect();
-        while let Some(n) = open.pop() {
-            for to in self.leads_to(n) {
-                if matches!(decisions[to], Decision::Left(_)) && self.admitted(to).is_ok() {
-                    decisions[to] = Decision::Unsure(Unsure::Beside(n));
-                    open.push(to);
-                }
-            }
-        }
-        self.unread_pods(decisions);
-        self.unread_accounts(decisions);
-    }
-
-    /// What an object leads to (pkg/util/actionhelpers, pkg/itemblock/actions).
-    fn leads_to(&self, n: usize) -> Vec<usize> {
-        let item = self.item(n);
-        let namespace = item.id.namespace.as_deref();
-        let mut to = Vec::new();
-        match &item.links {
-            Links::None if item.id.gk.is("", "ServiceAccount") => {
-                let key = (namespace.unwrap_or_default().to_owned(), item.id.name.to_string());
-                for &binding in self.view.bindings.get(&key).into_iter().flatten() {
-                    to.push(binding);
-                    if let Links::Binding { role, .. } = &self.item(binding).links {
-                        to.extend(self.view.find_named("rbac.authorization.k8s.io", "ClusterRole", None, role));
-                    }
-                }
-            }
-            Links::None | Links::Binding { .. } => {}
-            Links::Pod { claims, class, .. } => {
-                to.extend(class.as_ref().and_then(|c| self.view.find_named("scheduling.k8s.io", "PriorityClass", None, c)));
-                to.extend(claims.iter().filter_map(|c| self.view.find_named("", "PersistentVolumeClaim", namespace, c)));
-            }
-            Links::Claim { volume: Some(volume), bound: true } => {
-                to.extend(self.view.find_named("", "PersistentVolume", None, volume));
-                let key = (namespace.unwrap_or_default(), item.id.name.to_string());
-                to.extend(self.view.pods_by_claim.get(&key).into_iter().flatten());
-                to.extend(self.grouped(n, item));
-            }
-            Links::Claim { .. } => {}
-        }
-        to
-    }
-
-    /// Claims of the same volume group (`getGroupedPVCs`).
-    fn grouped(&self, n: usize, item: &Item<'_>) -> Vec<usize> {
-        let Some(label) = &self.scope.group_label else { return Vec::new() };
-        let Some(group) = item.labels.get(&**label).filter(|v| !v.is_empty()) else { return Vec::new() };
-        let same = |m: &usize| {
-            let other = self.item(*m);
-            *m != n && other.namespace == item.namespace && other.labels.get(&**label) == Some(group)
-        };
-        self.view.kinds[item.kind].items.iter().copied().filter(same).collect()
-    }
-
-    /// Pods of which only metadata is known may lead to any claim of their namespace and to any priority class.
-    fn unread_pods(&self, decisions: &mut [Decision]) {
-        let unread = |n: &usize| matches!(self.item(*n).links, Links::Pod { unread: true, .. });
-        let all_read = self.view.kind_of("pods").is_some_and(|k| self.view.kinds[k].complete && !self.view.kinds[k].items.iter().any(|n| unread(n)));
-        if all_read {
-            return;
-        }
-        for resource in ["persistentvolumeclaims", "priorityclasses.scheduling.k8s.io"] {
-            for &n in self.view.kind_of(resource).iter().flat_map(|k| &self.view.kinds[*k].items) {
-                if matches!(decisions[n], Decision::Left(Left::Selector | Left::ClusterScope)) && self.admitted(n).is_ok() {
-                    decisions[n] = Decision::Unsure(Unsure::Pods);
-                }
-            }
-        }
-    }
-
-    /// ServiceAccounts that were not read may lead to the roles bound to them, and bindings that were not read to any role.
-    fn unread_accounts(&self, decisions: &mut [Decision]) {
-        let accounts = self.view.complete("serviceaccounts") && self.view.complete("clusterrolebindings.rbac.authorization.k8s.io");
-        if accounts {
-            return;
-        }
-        for resource in ["clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io"] {
-            for &n in self.view.kind_of(resource).iter().flat_map(|k| &self.view.kinds[*k].items) {
-                if decisions[n] == Decision::Left(Left::ClusterScope) && self.admitted(n).is_ok() {
-                    decisions[n] = Decision::Unsure(Unsure::Unread);
-                }
-            }
-        }
-    }
-
-    /// A definition goes along with the first object of its kind, if definitions are neither listed nor excluded (`backupCRD`).
-    fn definitions(&self, decisions: &mut [Decision]) {
-        let Some(kind) = self.view.kind_of("customresourcedefinitions.apiextensions.k8s.io") else { return };
-        let (include, exclude) = &self.types[kind];
-        if *include == Tri::Yes || *exclude == Tri::Yes {
-            return;
-        }
-        let by_name: HashMap<&str, usize> = self.view.kinds[kind].items.iter().map(|n| (&*self.item(*n).id.name, *n)).collect();
-        for custom in &self.view.kinds {
-            let Some(&definition) = by_name.get(&*custom.resource) else { continue };
-            if !matches!(decisions[definition], Decision::Left(Left::ClusterScope)) {
-                continue;
-            }
-            let first = |is: fn(&Decision) -> bool| custom.items.iter().copied().find(|n| is(&decisions[*n]));
-            if let Some(n) = first(|d| matches!(d, Decision::Listed | Decision::Beside(_))) {
-                decisions[definition] = Decision::Beside(n);
-            } else if let Some(n) = first(|d| matches!(d, Decision::Unsure(_))) {
-                decisions[definition] = Decision::Unsure(Unsure::Beside(n));
-            } else if !custom.complete {
-                decisions[definition] = Decision::Unsure(Unsure::Unread);
-            }
-        }
     }
 
     fn name_of(&self, n: usize) -> (Text, String) {

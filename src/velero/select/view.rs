@@ -191,6 +191,11 @@ impl<'a> View<'a> {
         self.items.push(Item { id, object, kind, namespace, labels, links });
     }
 
+    /// Every live object.
+    pub fn ids(&self) -> impl Iterator<Item = &'a ObjectId> {
+        self.items.iter().map(|i| i.id)
+    }
+
     /// What kinds are called.
     pub fn names(&self) -> &Names {
         &self.names

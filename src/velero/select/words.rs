@@ -53,6 +53,7 @@ fn left(plan: &Plan<'_, '_>, id: &ObjectId, left: Left) -> Why {
         Left::Selector => said("label_selector", "its labels are not those that the backup selects"),
         Left::Unlistable => said("label_selector_fails", "the backup's label selector is empty or wrong, so Velero's lists fail and find nothing"),
         Left::EmptyNamespace => said("empty_namespace", "the backup selects nothing in this namespace"),
+        Left::Fails => said("claim_missing", "it mounts a claim that does not exist, and with a resource policy Velero then fails on the Pod"),
         Left::OtherGroup => said("other_group", "Velero takes the same objects under another group"),
     }
 }
