@@ -261,10 +261,9 @@ pub struct Told {
     pub singular: Text,
     /// Short names.
     pub shorts: Vec<Text>,
-    /// Whether its objects can be listed, read, created and deleted: Velero passes over any other kind (pkg/discovery/helper.go
-    /// `filterByVerbs`).
+    /// Whether its objects can be listed, read, created and deleted; Velero passes over others (pkg/discovery/helper.go `filterByVerbs`).
     pub storable: bool,
-    /// Where its group comes in the server's list of groups: of two kinds of one name, the earlier is meant.
+    /// Where its group comes in the server's list: of two kinds of one name, the earlier is meant.
     pub rank: usize,
 }
 
@@ -280,7 +279,6 @@ pub enum Listing {
 }
 
 // ------------------------------------------------------------------------------------------------------------- backups
-
 /// What the backups hold.
 #[derive(Clone, Debug, Default)]
 pub struct BackedUp {
