@@ -48,6 +48,11 @@ fn the_reference_of_the_command_line_is_up_to_date() {
 }
 
 #[test]
+fn the_tables_of_rules_and_managers_are_up_to_date() {
+    hold("drift.md", &snapgap::drift::docs::markdown());
+}
+
+#[test]
 fn the_example_of_the_configuration_is_accepted() {
     for document in ["docs/configuration.md", "README.md"] {
         let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).expect("a document");
@@ -60,7 +65,7 @@ fn the_example_of_the_configuration_is_accepted() {
 #[test]
 fn links_between_documents_lead_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for document in ["README.md", "docs/configuration.md", "docs/cli.md", "docs/permissions.md", "docs/report.md"] {
+    for document in ["README.md", "docs/configuration.md", "docs/cli.md", "docs/permissions.md", "docs/report.md", "docs/drift.md"] {
         let text = std::fs::read_to_string(root.join(document)).expect("a document");
         for target in text.split("](").skip(1).filter_map(|t| t.split(')').next()).filter(|t| !t.starts_with("http") && !t.starts_with('#')) {
             let file = root.join(document).with_file_name(target.split('#').next().unwrap_or_default());

@@ -87,6 +87,8 @@ fn a_kind_is_unknown_until_it_was_read_and_after_it_was_cut_off_for_too_long() {
     assert_eq!(b.listing(&maps(), 0).as_str(), "failed not_read_yet");
     let now = b.at(1);
     assert!(b.state.replace(&gk, vec![taken(&maps(), "a", 1, 1)], now));
+    assert!(b.state.pending() && !b.state.kinds_pending(), "the schemas are awaited");
+    b.state.learn(Default::default());
     assert!(!b.state.pending());
     let now = b.at(98);
     b.state.heard(now);
