@@ -141,7 +141,9 @@ impl Plan<'_, '_> {
     /// With any resource policy Velero looks up every claim that a Pod mounts, and fails on a Pod whose claim is not there
     /// (internal/volumehelper `ShouldPerformFSBackup`). What the Pod leads to is taken all the same.
     pub(super) fn fail(&self, decisions: &mut [Decision]) {
-        if !self.policed || !self.view.complete("persistentvolumeclaims") {
+        // It looks up no claims where claims are filtered out.
+        let claims = self.view.kind_of("persistentvolumeclaims");
+        if !self.policed || !claims.is_some_and(|k| self.view.kinds[k].complete && self.types[k].0 == Tri::Yes) {
             return;
         }
         for (n, item) in self.view.items.iter().enumerate() {
