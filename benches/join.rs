@@ -160,7 +160,8 @@ fn world() -> World {
     let kinds = (0..10).map(|n| {
         let (api, kind, plural) = name_of(n);
         let group = api.split_once('/').map_or("", |(g, _)| g);
-        let state = KindState { plural: plural.into(), version: "v1".into(), versions: Vec::new(), namespaced: true, listing: Listing::Complete };
+        let state =
+            KindState { plural: plural.into(), version: "v1".into(), versions: Vec::new(), namespaced: true, listing: Listing::Complete, told: None };
         (GroupKind::new(group, kind), state)
     });
     let live = Live {

@@ -47,6 +47,7 @@ pub use onsets::{ClosedWindow, Onsets};
 use crate::{
     config::Config,
     report::model::{AsOf, Report, SCHEMA as REPORT_SCHEMA, StageAge, WindowScope, WindowState},
+    velero::select::View,
     witness::{BackedUp, Declared, Live},
 };
 
@@ -70,7 +71,8 @@ pub struct Inputs<'a> {
 /// Judges every object that a witness names, and fills every field of the report. Objects come in the order of their identities, clean
 /// ones included.
 pub fn judge(inputs: &Inputs<'_>, memo: &mut Memo) -> Report {
-    let join = join::Join::of(inputs, memo);
+    let view = View::of(inputs.live, &inputs.config.velero.namespace);
+    let join = join::Join::of(inputs, &view, memo);
     let mut known = objects::Layers::default();
     let objects: Vec<_> = join.cases.iter().map(|case| objects::object(&join, case, &mut known)).collect();
     let layers = rollup::app_layers(&join, &objects);

@@ -256,6 +256,21 @@ pub struct KindState {
     pub namespaced: bool,
     /// How reading went.
     pub listing: Listing,
+    /// What else discovery tells of it; `None` if it was not asked (a dump).
+    pub told: Option<Told>,
+}
+
+/// What discovery tells of a kind for those who name it in filters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Singular name.
+    pub singular: Text,
+    /// Short names.
+    pub shorts: Vec<Text>,
+    /// Whether its objects can be listed, read, created and deleted; Velero passes over others (pkg/discovery/helper.go `filterByVerbs`).
+    pub storable: bool,
+    /// Where its group comes in the server's list: of two kinds of one name, the earlier is meant.
+    pub rank: usize,
 }
 
 /// How reading one kind went.
@@ -270,7 +285,6 @@ pub enum Listing {
 }
 
 // ------------------------------------------------------------------------------------------------------------- backups
-
 /// What the backups hold.
 #[derive(Clone, Debug, Default)]
 pub struct BackedUp {

@@ -107,7 +107,14 @@ mod tests {
     use crate::witness::Failure;
 
     fn kinds() -> BTreeMap<GroupKind, KindState> {
-        let kind = |plural: &str, listing| KindState { plural: plural.into(), version: "v1".into(), versions: vec![], namespaced: true, listing };
+        let kind = |plural: &str, listing| KindState {
+            plural: plural.into(),
+            version: "v1".into(),
+            versions: vec![],
+            namespaced: true,
+            listing,
+            told: None,
+        };
         let failure = |reason| Failure::new(reason, "");
         [
             (GroupKind::new("", "ConfigMap"), kind("configmaps", Listing::Complete)),

@@ -80,6 +80,8 @@ pub struct Meta {
     pub applied: Option<Arc<str>>,
     /// The backup of the Velero restore that wrote this object, from the labels that Velero leaves behind.
     pub restored_from: Option<Text>,
+    /// `status.phase` of the three kinds whose phase decides what Velero takes: Namespace, Pod and PersistentVolumeClaim.
+    pub phase: Option<Text>,
     /// Whether only metadata was read, because bodies of this kind are a controller's bookkeeping: the content then says nothing of
     /// anything but metadata.
     pub partial: bool,
@@ -147,7 +149,9 @@ pub fn admit(mut raw: Value, redactor: &Redactor) -> Result<Object, AdmitError> 
     let Value::Object(mut map) = raw else { return Err(AdmitError::NotAMapping(json_kind(&raw))) };
     let kind = text_at(&map, "kind").ok_or(AdmitError::Missing("kind"))?.to_owned();
     let gvk = Gvk::parse(text_at(&map, "apiVersion").ok_or(AdmitError::Missing("apiVersion"))?, &kind);
-    map.remove("status");
+    let phased = gvk.gk.group.is_empty() && ["Namespace", "Pod", "PersistentVolumeClaim"].contains(&&*gvk.gk.kind);
+    let status = map.remove("status");
+    let phase = status.as_ref().filter(|_| phased).and_then(|s| text_at(s.as_object()?, "phase")).map(Text::from);
     let Some(Value::Object(metadata)) = map.get_mut("metadata") else { return Err(AdmitError::NoName { kind, generated: false }) };
     let Some(name) = text_at(metadata, "name").map(str::to_owned) else {
         return Err(AdmitError::NoName { kind, generated: text_at(metadata, "generateName").is_some() });
@@ -165,6 +169,7 @@ pub fn admit(mut raw: Value, redactor: &Redactor) -> Result<Object, AdmitError> 
         managers: managers(metadata),
         applied,
         restored_from,
+        phase,
         partial: false,
     };
     for key in SERVER_METADATA {

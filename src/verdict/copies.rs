@@ -16,7 +16,11 @@ use super::{
 use crate::{
     object::{Object, ObjectId, Text},
     report::model::Presence,
-    velero::{Coverage, Names, Scope, Subject, scope::Why},
+    velero::{
+        Coverage, Scope, Subject,
+        scope::Why,
+        select::{Plan, View},
+    },
     witness::{Archive, BackedUp, Backup, BackupState, Failure, MissingObject, Schedule},
 };
 
@@ -120,12 +124,14 @@ struct Usable<'a> {
 pub(super) struct BackupSide<'a> {
     usable: Vec<Usable<'a>>,
     scopes: Vec<&'a Scope>,
+    /// Each scope played through over the cluster.
+    plans: Vec<Plan<'a, 'a>>,
     /// What was to be backed up besides: scope and for whom.
     design: Vec<(usize, Rc<str>)>,
     schedules: Vec<(usize, &'a Schedule)>,
     trouble: Option<Rc<Failure>>,
     readable: bool,
-    names: Names,
+    view: &'a View<'a>,
 }
 
 /// An object as backups are asked about it.
@@ -139,8 +145,8 @@ pub(super) struct Asked<'s> {
     pub created: Option<Timestamp>,
 }
 
-/// Reasons of filters that depend on other objects or on labels: what such a backup takes, its archive tells.
-const ARCHIVE_TELLS: [&str; 3] = ["related_only", "excluded_namespace", "label_selector"];
+/// Reasons of filters that depend on what is not known: what such a backup takes, its archive tells.
+const ARCHIVE_TELLS: [&str; 5] = ["related_only", "namespace_content", "resource_policy", "pods_unread", "kinds_unread"];
 
 /// Decides each distinct scope once for one object.
 struct Decider<'s, 'a> {
@@ -154,14 +160,14 @@ impl Decider<'_, '_> {
         if let Some(known) = &self.decided.borrow()[scope] {
             return known.clone();
         }
-        let answer = self.side.ask(self.side.scopes[scope], self.asked);
+        let answer = self.side.ask(scope, self.asked);
         self.decided.borrow_mut()[scope] = Some(answer.clone());
         answer
     }
 }
 
 impl<'a> BackupSide<'a> {
-    pub(super) fn of(backed_up: &'a BackedUp, names: Names, now: Timestamp, stale_after: Duration) -> Self {
+    pub(super) fn of(backed_up: &'a BackedUp, view: &'a View<'a>, now: Timestamp, stale_after: Duration) -> Self {
         let trouble = match (backed_up.as_of, &backed_up.failure) {
             (None, Some(failure)) => Some(failure.clone()),
             (None, None) => Some(Failure::new("velero_unread", "Velero's objects were not read yet")),
@@ -197,7 +203,8 @@ impl<'a> BackupSide<'a> {
         let mut failed: Vec<&Backup> = backed_up.backups.iter().filter(failed).filter(|b| !b.counts()).collect();
         failed.sort_by(|a, b| (b.start, &b.name).cmp(&(a.start, &a.name)));
         design.extend(failed.into_iter().map(|b| (scope(&b.scope), format!("backup {} ({})", b.name, b.state.name()).into())));
-        Self { usable, scopes, design, schedules, readable: trouble.is_none(), trouble: trouble.map(Rc::new), names }
+        let plans = scopes.iter().map(|s| Plan::of(s, view)).collect();
+        Self { usable, scopes, plans, design, schedules, readable: trouble.is_none(), trouble: trouble.map(Rc::new), view }
     }
 
     /// Name and start of a usable backup, as sentences say them.
@@ -306,16 +313,25 @@ impl<'a> BackupSide<'a> {
 
     /// Every backup's answer for one object, newest start first, unusable ones included; for `explain`.
     pub(super) fn coverage(&self, backup: &Backup, asked: &Asked<'_>) -> Coverage {
-        self.ask(&backup.scope, asked)
+        match self.scopes.iter().position(|s| **s == *backup.scope) {
+            Some(scope) => self.ask(scope, asked),
+            None => self.ask_filters(&backup.scope, asked),
+        }
     }
 
-    fn ask(&self, scope: &Scope, asked: &Asked<'_>) -> Coverage {
+    /// What is live is decided with all that is around it; what is not, by the filters alone.
+    fn ask(&self, scope: usize, asked: &Asked<'_>) -> Coverage {
+        self.plans[scope].coverage_of(asked.id).unwrap_or_else(|| self.ask_filters(self.scopes[scope], asked))
+    }
+
+    fn ask_filters(&self, scope: &Scope, asked: &Asked<'_>) -> Coverage {
         let Asked { id, plural_group, namespaced, .. } = *asked;
         let labels = (asked.labels)();
-        let complete = self.names.of_kind(&id.gk).is_some_and(|n| n.complete);
+        let names = self.view.names();
+        let complete = names.of_kind(&id.gk).is_some_and(|n| n.complete);
         // Whether it is being deleted now says nothing about what a backup was asked to hold.
         let subject = |namespaced| Subject { id, resource: plural_group, namespaced, complete, labels: labels.as_deref(), terminating: false };
-        let ask = |namespaced| scope.covers(&subject(namespaced), &self.names);
+        let ask = |namespaced| scope.covers(&subject(namespaced), names);
         match namespaced {
             Some(namespaced) => ask(namespaced),
             None => match (ask(true), ask(false)) {
@@ -363,7 +379,8 @@ mod tests {
     use crate::verdict::world::{Snapshot, World, scope_of, scope_unknown};
 
     fn says(world: &World, name: &str) -> String {
-        let side = BackupSide::of(&world.backed_up, Names::of(&world.live.kinds), world.now, Duration::from_secs(900));
+        let view = View::of(&world.live, "velero");
+        let side = BackupSide::of(&world.backed_up, &view, world.now, Duration::from_secs(900));
         let id = ObjectId::new("apps", "Deployment", Some("shop"), name);
         let labels = || Some(Arc::default());
         let created = world.live.objects.get(&id).and_then(|o| o.meta.created);

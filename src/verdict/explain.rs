@@ -18,7 +18,7 @@ use crate::{
     drift::{self, Comparison, LeafClass},
     object::{FieldPath, Object, ObjectId, Text, redact::MARK},
     report::model::{ObjectReport, ProofOf, ProofReport, Report, VolumeReport},
-    velero::Coverage,
+    velero::{Coverage, select::View},
     witness::{Backup, BackupState, Commit, Failure, MissingObject},
 };
 
@@ -245,7 +245,8 @@ pub enum RestoreEffect {
 pub fn explain(inputs: &Inputs<'_>, report: &Report, id: &ObjectId) -> Option<Explanation> {
     let object = report.objects.iter().find(|o| o.id == *id)?.clone();
     let memo = Memo::default();
-    let join = Join::of(inputs, &memo);
+    let view = View::of(inputs.live, &inputs.config.velero.namespace);
+    let join = Join::of(inputs, &view, &memo);
     let case = &join.cases[join.find(id)?];
     let teller = Teller { join: &join, case, secret: id.gk.is("", "Secret") };
     Some(Explanation {

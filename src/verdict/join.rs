@@ -22,7 +22,7 @@ use crate::{
     drift::exempt::{Exemption, Exemptions},
     object::{GroupKind, Object, ObjectId},
     report::model::{Drift, Presence, Recovery, Side, UnknownSide},
-    velero::Names,
+    velero::select::View,
     witness::{Failure, KindState, Listing},
 };
 
@@ -158,14 +158,14 @@ pub(super) struct Join<'a> {
 }
 
 impl<'a> Join<'a> {
-    pub(super) fn of(inputs: &'a Inputs<'a>, memo: &'a Memo) -> Self {
+    pub(super) fn of(inputs: &'a Inputs<'a>, view: &'a View<'a>, memo: &'a Memo) -> Self {
         let (declared, live, backed_up, config, now) = (inputs.declared, inputs.live, inputs.backed_up, inputs.config, inputs.now);
         let own = config.ignore.iter().filter(|r| r.expires.is_none_or(|e| e > now)).map(Exemption::of);
         let exempt = Exemptions::new(own.chain(super::imports::exemptions(live)).collect());
         memo.begin(Engine::policy_print(&exempt, &config.managers));
         let kinds = Kinds::of(declared, live, backed_up);
         let cluster = ClusterSide::of(live, now, config.stale_after);
-        let backups = BackupSide::of(backed_up, Names::of(&live.kinds), now, config.stale_after);
+        let backups = BackupSide::of(backed_up, view, now, config.stale_after);
         let seen = |id: &ObjectId| live.objects.contains_key(id) || backups.holds(id);
         let git = GitSide::of(declared, config, now, &kinds, memo, &seen);
         let schemas = SchemaSide::new(live, kinds.definitions(), memo);

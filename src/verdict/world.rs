@@ -59,7 +59,7 @@ pub(crate) fn scope_of(namespaces: &[&str], resources: &[&str]) -> Scope {
 
 /// Filters of which nothing can be said.
 pub(crate) fn scope_unknown() -> Scope {
-    Scope::of_backup(&json!({"includeClusterResources":true,"labelSelector":{"matchLabels":{"team":"shop"}}}), true)
+    Scope::of_backup(&json!({"includedClusterScopedResources":["*"],"resourcePolicy":{"kind":"configmap","name":"gone"}}), true)
 }
 
 /// One backup.
@@ -253,7 +253,8 @@ impl World {
 
     fn serve(&mut self, gk: GroupKind, namespaced: bool) {
         let plural = builtin(&gk.group, &gk.kind).map_or_else(|| format!("{}s", gk.kind.to_lowercase()), |b| b.plural.to_owned());
-        let state = KindState { plural: plural.into(), version: "v1".into(), versions: Vec::new(), namespaced, listing: Listing::Complete };
+        let state =
+            KindState { plural: plural.into(), version: "v1".into(), versions: Vec::new(), namespaced, listing: Listing::Complete, told: None };
         self.live.kinds.entry(gk).or_insert(state);
     }
 

@@ -6,6 +6,7 @@
 mod canaries;
 mod cli;
 mod cli_bad_input;
+mod cli_coverage;
 mod cli_documents;
 mod cli_usage;
 mod cluster_faults;
@@ -38,6 +39,7 @@ mod render_plan;
 mod render_sandbox;
 mod support;
 mod velero_life;
+mod velero_matrix;
 mod velero_server;
 mod velero_stores;
 mod yaml;
