@@ -17,6 +17,9 @@ mod daemon_monitoring;
 mod daemon_noise;
 mod daemon_page;
 mod deploy;
+mod drift_exam;
+mod exam;
+mod fuzz;
 mod generated;
 mod git_history;
 mod git_http;
@@ -31,4 +34,6 @@ mod render_kustomize;
 mod render_plan;
 mod render_sandbox;
 mod support;
+#[path = "../../fuzz/targets.rs"]
+mod targets;
 mod yaml;
