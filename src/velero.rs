@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod assess;
+pub mod beside;
 pub mod cron;
 pub mod custom;
 pub mod files;
@@ -9,7 +10,8 @@ pub mod glob;
 pub mod names;
 pub mod scope;
 pub mod state;
+pub mod torn;
 
-pub use assess::{FileBackup, assess};
+pub use assess::{Cluster, FileBackup, assess};
 pub use names::Names;
 pub use scope::{Coverage, Scope, Subject};

@@ -31,7 +31,7 @@ mod laws;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]
-mod world;
+pub(crate) mod world;
 
 use jiff::Timestamp;
 

@@ -3,6 +3,7 @@
 //! Each witness is immutable once published. What could not be read stands in it as a [`Failure`], never as an absence.
 
 pub mod objects;
+mod side;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 pub use objects::Objects;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+pub use side::{Entry, RestoreAction, RestoreFiles, RestoredItem, Results, Side, SideFiles, VolumeCopy, VolumeMethod, VolumeOutcome};
 
 use crate::{
     config::{App, AppName, SourceName},
@@ -323,6 +325,22 @@ impl BackupState {
     }
 }
 
+/// A piece of evidence, or something that a person should know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Remark {
+    /// Stable snake_case word, for example `torn`, `clock_skew`, `looks_foreign`.
+    pub reason: Text,
+    /// For people.
+    pub message: String,
+}
+
+impl Remark {
+    /// A remark from its two parts.
+    pub fn new(reason: &str, message: impl Into<String>) -> Self {
+        Self { reason: reason.into(), message: message.into() }
+    }
+}
+
 /// One Velero backup.
 #[derive(Clone, Debug)]
 pub struct Backup {
@@ -336,8 +354,14 @@ pub struct Backup {
     pub phase: Text,
     /// What it is good for.
     pub state: BackupState,
+    /// The same, closer: a stable snake_case word such as `partially_failed`.
+    pub reason: Text,
     /// Why, for people; one sentence.
     pub why: String,
+    /// Evidence besides.
+    pub remarks: Vec<Remark>,
+    /// What its log of errors says it failed on.
+    pub missing: Vec<MissingObject>,
     /// `status.startTimestamp`: the time it speaks for.
     pub start: Option<Timestamp>,
     /// `status.completionTimestamp`.
@@ -352,6 +376,23 @@ pub struct Backup {
     pub scope: Arc<crate::velero::Scope>,
     /// What it holds.
     pub content: BackupContent,
+    /// What Velero wrote beside its archive.
+    pub side: Arc<SideFiles>,
+}
+
+/// An object that a backup failed on, from its log of errors.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MissingObject {
+    /// Plural and group, as Velero's log names it.
+    pub resource: Text,
+    /// Namespace, if it is told.
+    pub namespace: Option<Text>,
+    /// Name.
+    pub name: Text,
+    /// Whether the archive holds it all the same: the error was about its volumes or a hook. Absent if the archive was not read.
+    pub held: Option<bool>,
+    /// What Velero said.
+    pub message: String,
 }
 
 /// What a backup holds, as far as it was read.
@@ -372,6 +413,10 @@ pub struct Archive {
     pub objects: HashMap<ObjectId, Arc<Object>>,
     /// uid of kube-system inside, if it is there.
     pub cluster_uid: Option<Text>,
+    /// Namespaces inside, with their uids.
+    pub namespaces: BTreeMap<Text, Text>,
+    /// Objects that were in the middle of a change when they were captured.
+    pub torn: Vec<Remark>,
     /// Entries that were no readable objects.
     pub diagnostics: Vec<Diagnostic>,
     /// Bytes inflated.

@@ -47,7 +47,10 @@ impl BackupStage {
         let namespaces: Vec<Value> = live.objects.iter().filter(|(id, _)| id.gk.is("", "Namespace")).map(|(_, o)| o.content.value()).collect();
         let objects = controllers.map(|(_, object)| &**object).chain(&namespaces);
         let archives = self.read.as_ref().map(|(_, _, archives)| archives.clone()).unwrap_or_default();
-        let mut backed_up = velero::assess(objects, archives, live.cluster_uid.as_deref(), now);
+        let uids = live.objects.iter().filter(|(id, _)| id.gk.is("", "Namespace"));
+        let uids = uids.filter_map(|(id, o)| Some((id.name.clone(), o.meta.uid.clone()?))).collect();
+        let cluster = velero::Cluster { uid: live.cluster_uid.clone(), namespaces: uids, names: velero::Names::of(&live.kinds) };
+        let mut backed_up = velero::assess(objects, archives, &cluster, now);
         // Archives that could not be read may hold anything: nothing is known as of any moment, rather than "there is none".
         let blind = failure.is_some() && self.read.is_none();
         backed_up.as_of = if blind { None } else { live.as_of.or_else(|| self.read.is_some().then_some(now)) };

@@ -27,11 +27,15 @@ use tarball::{Kind, Member, Tarball};
 use crate::{
     config::ArchiveLimits,
     object::{Object, Redactor, Text, admit},
-    witness::{Archive, Diagnostic},
+    velero::torn,
+    witness::{Archive, Diagnostic, Remark},
 };
 
 /// Diagnostics that are kept of one archive; the rest is counted.
 const MAX_DIAGNOSTICS: usize = 100;
+
+/// Objects in the middle of a change that are kept of one archive: a few tell that it was taken in the middle of one.
+const MAX_TORN: usize = 50;
 
 /// Where a wanted entry belongs.
 enum Place<'a> {
@@ -92,6 +96,7 @@ struct Found {
     resources: bool,
     objects: HashMap<crate::object::ObjectId, Arc<Object>>,
     texts: HashSet<Text>,
+    torn: Vec<Remark>,
     diagnostics: Vec<Diagnostic>,
     untold: usize,
     buffer: Vec<u8>,
@@ -146,6 +151,9 @@ impl Found {
             self.tell(path, "path_disagrees", format!("it is of namespace {own_namespace:?} inside; a restore goes by the path"));
             place_in(&mut value, namespace.unwrap_or_default());
         }
+        if self.torn.len() < MAX_TORN {
+            self.torn.extend(torn::sign(&value));
+        }
         match admit(value, redactor) {
             Ok(mut object) => {
                 self.intern(&mut object);
@@ -193,8 +201,18 @@ impl Found {
         }
         let kube_system = crate::object::ObjectId::new("", "Namespace", None, "kube-system");
         let cluster_uid = self.objects.get(&kube_system).and_then(|o| o.meta.uid.clone());
+        let namespaces = self.objects.values().filter(|o| o.id.gk.is("", "Namespace"));
+        let namespaces = namespaces.filter_map(|o| Some((o.id.name.clone(), o.meta.uid.clone()?))).collect();
         self.objects.shrink_to_fit();
-        Ok(Archive { origin: origin.to_owned(), objects: self.objects, cluster_uid, diagnostics: self.diagnostics, bytes })
+        Ok(Archive {
+            origin: origin.to_owned(),
+            objects: self.objects,
+            cluster_uid,
+            namespaces,
+            torn: self.torn,
+            diagnostics: self.diagnostics,
+            bytes,
+        })
     }
 }
 

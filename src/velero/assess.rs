@@ -1,14 +1,16 @@
 //! Joins Velero's objects and the archives at hand into what the backups hold. pure
 
+mod evidence;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
+    Names,
     cron::Cron,
     custom::{self, Objects},
     scope::Scope,
@@ -16,7 +18,7 @@ use super::{
 };
 use crate::{
     object::Text,
-    witness::{Archive, BackedUp, Backup, BackupContent, BackupState, Failure, Location, Schedule},
+    witness::{Archive, BackedUp, Backup, BackupContent, BackupState, Failure, Location, Schedule, SideFiles},
 };
 
 /// A backup whose archive was given or found.
@@ -34,6 +36,27 @@ pub struct FileBackup {
     pub damage: Option<String>,
     /// uid of kube-system inside, known also where the content was let go.
     pub cluster_uid: Option<Text>,
+    /// What Velero wrote beside the archive.
+    pub side: SideFiles,
+}
+
+/// The cluster that backups are judged for.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    /// uid of kube-system.
+    pub uid: Option<Text>,
+    /// Its namespaces, with their uids.
+    pub namespaces: BTreeMap<Text, Text>,
+    /// What its kinds are called.
+    pub names: Names,
+}
+
+/// What is the same for every backup.
+struct Ground<'a> {
+    objects: &'a Objects,
+    locations: &'a [Location],
+    cluster: &'a Cluster,
+    now: Timestamp,
 }
 
 /// Velero's location when nothing names one (pkg/cmd/server/config `--default-backup-storage-location`).
@@ -45,21 +68,22 @@ const DEFAULT_LOCATION: &str = "default";
 /// Namespaces labelled `velero.io/exclude-from-backup=true` are taken out of the schedules' scopes, as Velero does at the start of a backup.
 /// A Backup and an archive of one name are the same backup if their uids agree, or else their starts: a Backup that was synced from the bucket
 /// has a new uid. A backup in the cluster without an archive is `Unread`: what it holds cannot be said.
-pub fn assess<'a>(objects: impl Iterator<Item = &'a Value>, files: Vec<FileBackup>, live_cluster_uid: Option<&str>, now: Timestamp) -> BackedUp {
+pub fn assess<'a>(objects: impl Iterator<Item = &'a Value>, files: Vec<FileBackup>, cluster: &Cluster, now: Timestamp) -> BackedUp {
     let objects = custom::read(objects);
     let locations: Vec<Location> = objects.locations.iter().map(location).collect();
+    let ground = Ground { objects: &objects, locations: &locations, cluster, now };
     let mut files: Vec<Option<FileBackup>> = files.into_iter().map(Some).collect();
     let mut backups = Vec::new();
     for backup in &objects.backups {
         let file = files.iter_mut().find(|f| f.as_ref().is_some_and(|f| is_same(backup, f))).and_then(Option::take);
-        backups.push(witness(backup.clone(), true, file, &objects, &locations, live_cluster_uid, now));
+        backups.push(witness(backup.clone(), true, file, &ground));
     }
     for file in files.into_iter().flatten() {
         let told = file.object.as_ref().and_then(custom::read_backup).map(|b| custom::Backup { start: b.start.or(file.start), ..b });
         let known = told.is_some();
         let backup = told.unwrap_or_else(|| custom::Backup { start: file.start, phase: "Completed".into(), ..custom::Backup::default() });
         let backup = custom::Backup { head: custom::Head { name: file.name.clone(), ..backup.head }, ..backup };
-        let mut backup = witness(backup, false, Some(file), &objects, &locations, live_cluster_uid, now);
+        let mut backup = witness(backup, false, Some(file), &ground);
         if !known {
             backup.phase = "".into();
             backup.scope = Arc::default();
@@ -70,6 +94,7 @@ pub fn assess<'a>(objects: impl Iterator<Item = &'a Value>, files: Vec<FileBacku
         backups.push(backup);
     }
     backups.sort_by(|a, b| b.start.cmp(&a.start).then_with(|| b.name.cmp(&a.name)));
+    evidence::coincidences(&mut backups);
     let mut schedules: Vec<Schedule> = objects.schedules.iter().map(|s| schedule(s, &objects, &locations, now)).collect();
     schedules.sort_by(|a, b| a.name.cmp(&b.name));
     BackedUp { backups, schedules, locations, as_of: Some(now), failure: None }
@@ -89,27 +114,24 @@ fn is_same(backup: &custom::Backup, file: &FileBackup) -> bool {
     }
 }
 
-fn witness(
-    backup: custom::Backup,
-    in_cluster: bool,
-    file: Option<FileBackup>,
-    objects: &Objects,
-    locations: &[Location],
-    live_cluster: Option<&str>,
-    now: Timestamp,
-) -> Backup {
+fn witness(backup: custom::Backup, in_cluster: bool, file: Option<FileBackup>, ground: &Ground<'_>) -> Backup {
+    let archive = file.as_ref().and_then(|f| f.content.as_ref().ok());
+    let told = file.as_ref().and_then(|f| f.object.as_ref()).and_then(custom::read_backup);
     let around = Around {
-        now,
-        locations,
-        deletions: &objects.deletions,
+        now: ground.now,
+        locations: ground.locations,
+        deletions: &ground.objects.deletions,
         in_cluster,
-        at_hand: file.as_ref().is_some_and(|f| f.content.is_ok()),
+        at_hand: archive.is_some(),
         archive_cluster: file.as_ref().and_then(|f| f.cluster_uid.as_deref()),
-        live_cluster,
+        live_cluster: ground.cluster.uid.as_deref(),
         damage: file.as_ref().and_then(|f| f.damage.as_deref()),
+        kin: evidence::kin(archive.map(|a| &**a), &ground.cluster.namespaces),
+        file_uid: told.as_ref().and_then(|b| b.head.uid.as_deref()),
     };
-    let (state, why) = judge(&backup, &around);
+    let judgement = judge(&backup, &around);
     let name = backup.head.name;
+    let side = Arc::new(file.as_ref().map(|f| f.side.clone()).unwrap_or_default());
     let content = match file {
         Some(FileBackup { content: Ok(archive), .. }) => BackupContent::Read(archive),
         Some(FileBackup { content: Err(failure), .. }) => BackupContent::Unread(failure),
@@ -118,13 +140,17 @@ fn witness(
             format!("what backup {name} holds was not read; fetch it with `velero backup download {name}` and give it with --backup FILE"),
         )),
     };
-    Backup {
+    let missing = evidence::missing(&side, &content, &ground.cluster.names);
+    let mut backup = Backup {
         name,
         schedule: backup.schedule,
         location: backup.location,
         phase: backup.phase,
-        state,
-        why,
+        state: judgement.state,
+        reason: judgement.reason.into(),
+        why: judgement.why,
+        remarks: judgement.remarks,
+        missing,
         start: backup.start,
         completed: backup.completed,
         expires: backup.expires,
@@ -132,7 +158,12 @@ fn witness(
         warnings: backup.warnings,
         scope: Arc::new(Scope::of_backup(&backup.spec, backup.start.is_some())),
         content,
-    }
+        side,
+    };
+    let more = evidence::remarks(&backup);
+    backup.remarks.extend(more);
+    backup.why = backup.remarks.iter().fold(backup.why, |why, remark| format!("{why}; {}", remark.message));
+    backup
 }
 
 /// A storage location as the witness tells it. Without a phase it counts as not available (pkg/util/velero `BSLIsAvailable`).

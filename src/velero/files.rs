@@ -17,13 +17,14 @@ use thiserror::Error;
 use super::{
     archive,
     assess::FileBackup,
+    beside::{self, SideFile},
     custom::{self, read_backup},
     scope::Scope,
 };
 use crate::{
     config::{ArchiveLimits, BackupFile},
     object::{Redactor, Text},
-    witness::{Archive, Failure},
+    witness::{Archive, Failure, SideFiles},
 };
 
 /// The Backup object beside an archive (pkg/persistence/object_store_layout.go).
@@ -211,6 +212,7 @@ fn finish(candidate: Candidate, opened: Option<Opened>, backup: Option<&custom::
         Opened { content: Err(failure), damage: None, cluster_uid: None }
     });
     FileBackup {
+        side: beside(&candidate.archive, &candidate.name),
         name: candidate.name,
         object: candidate.object,
         start: candidate.start,
@@ -218,6 +220,25 @@ fn finish(candidate: Candidate, opened: Option<Opened>, backup: Option<&custom::
         damage: opened.damage,
         cluster_uid: opened.cluster_uid,
     }
+}
+
+/// Velero's other files in the folder of an archive, where it has the layout of a bucket.
+fn beside(archive: &Path, name: &str) -> SideFiles {
+    let mut files = SideFiles::default();
+    for file in SideFile::ALL {
+        let path = archive.with_file_name(file.name(name));
+        let bytes = match fs::metadata(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Ok(metadata) if metadata.len() > beside::MAX_BYTES => {
+                Err(format!("it has {} bytes, more than the {} that are read", metadata.len(), beside::MAX_BYTES))
+            }
+            Ok(_) => fs::read(&path).map(Some).map_err(|e| e.to_string()),
+            Err(e) => Err(e.to_string()),
+        };
+        let fetched = bytes.as_ref().map(|b| b.as_deref()).map_err(|e| Failure::new("side_file_unreadable", format!("{}: {e}", shown(&path))));
+        files.take(file, &shown(&path), fetched);
+    }
+    files
 }
 
 fn shown(path: &Path) -> String {

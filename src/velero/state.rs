@@ -11,7 +11,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::custom::{self, DeleteRequest};
-use crate::witness::{BackupState, Location};
+use crate::{
+    object::Text,
+    witness::{BackupState, Location, Remark},
+};
 
 /// Velero's `--item-operation-timeout`, when a backup names none.
 pub const ITEM_OPERATION_TIMEOUT: Duration = Duration::from_secs(4 * 3600);
@@ -20,7 +23,7 @@ pub const ITEM_OPERATION_TIMEOUT: Duration = Duration::from_secs(4 * 3600);
 const SKEW: SignedDuration = SignedDuration::from_secs(2);
 
 /// What is known besides the Backup itself.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Around<'a> {
     /// The moment to judge at.
     pub now: Timestamp,
@@ -38,46 +41,93 @@ pub struct Around<'a> {
     pub live_cluster: Option<&'a str>,
     /// Why the archive, although at hand, cannot be restored from: it is damaged.
     pub damage: Option<&'a str>,
+    /// Namespaces in the archive that are here too.
+    pub kin: Kin,
+    /// uid of the Backup in its `velero-backup.json`.
+    pub file_uid: Option<&'a str>,
 }
 
-/// Judges a backup. The text is one sentence for people.
+/// Namespaces that the archive and the cluster have in common by name: how many are the very same by uid, and which are not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kin {
+    /// Namespaces with the same uid.
+    pub same: usize,
+    /// Namespaces of the same name with another uid.
+    pub other: Vec<Text>,
+}
+
+/// What is said of a backup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// What it is good for.
+    pub state: BackupState,
+    /// The same, closer: a stable word.
+    pub reason: &'static str,
+    /// One sentence for people, without the remarks.
+    pub why: String,
+    /// Evidence besides.
+    pub remarks: Vec<Remark>,
+}
+
+impl Judgement {
+    fn new(state: BackupState, reason: &'static str, why: impl Into<String>) -> Self {
+        Self { state, reason, why: why.into(), remarks: Vec::new() }
+    }
+
+    /// The sentence with what the remarks add to it.
+    pub fn sentence(&self) -> String {
+        self.remarks.iter().fold(self.why.clone(), |why, remark| format!("{why}; {}", remark.message))
+    }
+}
+
+/// Judges a backup.
 ///
 /// The order is: whose it is, whether it is about to go, whether it ended well, whether it still counts, whether it can be reached. *Foreign* is
-/// decided by proof only: the uid of kube-system inside the archive against the cluster's own. A Backup object that is younger than the end of
-/// its backup was synced from the bucket; that is how backups of other clusters look, but also own ones whose object was lost and came back, so
-/// it only adds a remark.
-pub fn judge(backup: &custom::Backup, around: &Around<'_>) -> (BackupState, String) {
-    let (state, mut why) = decide(backup, around);
-    for remark in remarks(backup, around, state) {
-        why.push_str("; ");
-        why.push_str(&remark);
-    }
-    (state, why)
+/// decided by proof: the uid of kube-system inside the archive against the cluster's own. An archive without kube-system is foreign if its
+/// Backup object was synced from the bucket and not one of its namespaces is the one of that name here. That a Backup object is younger than
+/// the end of its backup, or has another uid than in the bucket, is no proof: so look own ones whose object was lost and came back.
+pub fn judge(backup: &custom::Backup, around: &Around<'_>) -> Judgement {
+    let mut judgement = decide(backup, around);
+    judgement.remarks = remarks(backup, around, judgement.state);
+    judgement
 }
 
-fn decide(backup: &custom::Backup, around: &Around<'_>) -> (BackupState, String) {
+fn decide(backup: &custom::Backup, around: &Around<'_>) -> Judgement {
     use BackupState as S;
     if let (Some(theirs), Some(ours)) = (around.archive_cluster, around.live_cluster)
         && theirs != ours
     {
-        return (S::Foreign, format!("it was taken from another cluster: its kube-system namespace is {theirs}, here it is {ours}"));
+        let why = format!("it was taken from another cluster: its kube-system namespace is {theirs}, here it is {ours}");
+        return Judgement::new(S::Foreign, "foreign", why);
+    }
+    if around.archive_cluster.is_none() && around.in_cluster && synced(backup, around) && around.kin.same == 0 && !around.kin.other.is_empty() {
+        let names = around.kin.other.iter().take(3).map(|n| &**n).collect::<Vec<_>>().join(", ");
+        let why = format!("it was taken from another cluster: it was synced from the bucket, and its namespaces ({names}) are not the ones here");
+        return Judgement::new(S::Foreign, "foreign", why);
     }
     if backup.head.deleting {
-        return (S::Invalid, "its Backup object is being deleted".to_owned());
+        return Judgement::new(S::Invalid, "deleting", "its Backup object is being deleted");
     }
     if let Some(request) = around.deletions.iter().find(|d| is_open_for(d, backup)) {
-        return (S::Invalid, format!("its deletion was asked for by DeleteBackupRequest {}", request.head.name));
+        return Judgement::new(S::Invalid, "deletion_requested", format!("its deletion was asked for by DeleteBackupRequest {}", request.head.name));
     }
     match &*backup.phase {
         "Completed" | "PartiallyFailed" => finished(backup, around),
-        "Failed" => (S::Invalid, format!("it failed{}", because(backup.failure.as_deref()))),
+        "Failed" => Judgement::new(S::Invalid, "failed", format!("it failed{}", because(backup.failure.as_deref()))),
         "FailedValidation" => {
             let reason = (!backup.validation_errors.is_empty()).then(|| backup.validation_errors.join("; "));
-            (S::Invalid, format!("Velero refused it{}", because(reason.as_deref())))
+            Judgement::new(S::Invalid, "failed_validation", format!("Velero refused it{}", because(reason.as_deref())))
         }
-        "Deleting" => (S::Invalid, "it is being deleted with all its data".to_owned()),
+        "Deleting" => Judgement::new(S::Invalid, "deleting", "it is being deleted with all its data"),
         phase => running(phase, backup, around),
     }
+}
+
+/// Whether the Backup object came from the bucket (pkg/controller/backup_sync_controller.go), which gives it a new uid and a new creation.
+fn synced(backup: &custom::Backup, around: &Around<'_>) -> bool {
+    let younger = backup.head.created.zip(backup.completed).is_some_and(|(created, completed)| created > completed);
+    let renamed = backup.head.uid.as_deref().zip(around.file_uid).is_some_and(|(here, there)| here != there);
+    younger || renamed
 }
 
 /// Whether a request to delete this very backup is not processed yet.
@@ -93,48 +143,54 @@ fn because(reason: Option<&str>) -> String {
     reason.map_or_else(String::new, |r| format!(": {r}"))
 }
 
-fn running(phase: &str, backup: &custom::Backup, around: &Around<'_>) -> (BackupState, String) {
-    let doing = match phase {
-        "" | "New" => "it is waiting to be looked at by Velero".to_owned(),
-        "Queued" => "it is queued behind other backups".to_owned(),
-        "ReadyToStart" => "it is about to start".to_owned(),
-        "InProgress" => "it is in progress".to_owned(),
-        "WaitingForPluginOperations" => "it is waiting for volume data".to_owned(),
-        "WaitingForPluginOperationsPartiallyFailed" => "it is waiting for volume data, and will end as PartiallyFailed".to_owned(),
-        "Finalizing" => "it is being finalized".to_owned(),
-        "FinalizingPartiallyFailed" => "it is being finalized, and will end as PartiallyFailed".to_owned(),
-        other if backup.completed.is_some() => {
-            return (BackupState::Invalid, format!("it ended in phase {other}, which is not known here, so it is not relied on"));
+fn running(phase: &str, backup: &custom::Backup, around: &Around<'_>) -> Judgement {
+    let (reason, doing) = match phase {
+        "" | "New" => ("new", "it is waiting to be looked at by Velero".to_owned()),
+        "Queued" => ("queued", "it is queued behind other backups".to_owned()),
+        "ReadyToStart" => ("ready_to_start", "it is about to start".to_owned()),
+        "InProgress" => ("in_progress", "it is in progress".to_owned()),
+        "WaitingForPluginOperations" => ("waiting_for_volumes", "it is waiting for volume data".to_owned()),
+        "WaitingForPluginOperationsPartiallyFailed" => {
+            ("waiting_for_volumes", "it is waiting for volume data, and will end as PartiallyFailed".to_owned())
         }
-        other => format!("it is in phase {other}, which is not known here"),
+        "Finalizing" => ("finalizing", "it is being finalized".to_owned()),
+        "FinalizingPartiallyFailed" => ("finalizing", "it is being finalized, and will end as PartiallyFailed".to_owned()),
+        other if backup.completed.is_some() => {
+            let why = format!("it ended in phase {other}, which is not known here, so it is not relied on");
+            return Judgement::new(BackupState::Invalid, "unknown_phase", why);
+        }
+        other => ("unknown_phase", format!("it is in phase {other}, which is not known here")),
     };
     let timeout = backup.item_operation_timeout.unwrap_or(ITEM_OPERATION_TIMEOUT);
     match backup.start.or(backup.head.created).map(|since| around.now.duration_since(since)) {
         Some(age) if age > SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX) => {
-            (BackupState::Stuck, format!("{doing} for {}, longer than its timeout of {}", span(age.unsigned_abs()), span(timeout)))
+            let why = format!("{doing} for {}, longer than its timeout of {}", span(age.unsigned_abs()), span(timeout));
+            Judgement::new(BackupState::Stuck, "stuck", why)
         }
-        _ => (BackupState::Pending, format!("{doing}, so it cannot be restored yet")),
+        _ => Judgement::new(BackupState::Pending, reason, format!("{doing}, so it cannot be restored yet")),
     }
 }
 
-fn finished(backup: &custom::Backup, around: &Around<'_>) -> (BackupState, String) {
+fn finished(backup: &custom::Backup, around: &Around<'_>) -> Judgement {
     if let Some(damage) = around.damage {
-        return (BackupState::Invalid, format!("its archive is damaged: {damage}"));
+        return Judgement::new(BackupState::Invalid, "damaged", format!("its archive is damaged: {damage}"));
     }
     // Velero collects a backup once its expiration is not after now.
     if let Some(expires) = backup.expires.filter(|e| *e <= around.now) {
         let kept = backup.gc_failure.as_deref().map_or_else(String::new, |f| format!(", and Velero cannot collect it ({f})"));
-        return (BackupState::Expired, format!("it expired at {expires} and may vanish at any minute{kept}"));
+        let reason = if kept.is_empty() { "expired" } else { "expired_not_collected" };
+        return Judgement::new(BackupState::Expired, reason, format!("it expired at {expires} and may vanish at any minute{kept}"));
     }
     let name = backup.location.as_deref().unwrap_or_default();
     let location = around.locations.iter().find(|l| &*l.name == name);
     match location {
         Some(location) if !location.available => {
             let message = location.message.as_deref().map_or_else(String::new, |m| format!(": {m}"));
-            return (BackupState::Unavailable, format!("its storage location {name} is not available{message}"));
+            let why = format!("its storage location {name} is not available{message}");
+            return Judgement::new(BackupState::Unavailable, "location_unavailable", why);
         }
         None if around.in_cluster && !(around.locations.is_empty() && around.at_hand) => {
-            return (BackupState::Unavailable, format!("its storage location {name:?} was not found"));
+            return Judgement::new(BackupState::Unavailable, "location_missing", format!("its storage location {name:?} was not found"));
         }
         _ => {}
     }
@@ -145,32 +201,41 @@ fn finished(backup: &custom::Backup, around: &Around<'_>) -> (BackupState, Strin
             1 => "1 error".to_owned(),
             n => format!("{n} errors"),
         };
-        return (BackupState::Degraded, format!("it ended with {count}: what it does hold can be restored{unchecked}"));
+        let why = format!("it ended with {count}: what it does hold can be restored{unchecked}");
+        return Judgement::new(BackupState::Degraded, "partially_failed", why);
     }
     let until = backup.expires.map_or_else(String::new, |e| format!(" until {e}"));
-    (BackupState::Restorable, format!("it completed and can be restored{until}{unchecked}"))
+    Judgement::new(BackupState::Restorable, "completed", format!("it completed and can be restored{until}{unchecked}"))
 }
 
-fn remarks(backup: &custom::Backup, around: &Around<'_>, state: BackupState) -> Vec<String> {
+fn remarks(backup: &custom::Backup, around: &Around<'_>, state: BackupState) -> Vec<Remark> {
     let mut remarks = Vec::new();
-    let synced = match (backup.head.created, backup.completed) {
-        (Some(created), Some(completed)) => created > completed,
-        _ => false,
-    };
-    let proven = around.archive_cluster.is_some() && around.live_cluster.is_some();
+    let mut remark = |reason: &str, message: String| remarks.push(Remark::new(reason, message));
+    let synced = synced(backup, around);
+    let proven = around.archive_cluster.is_some() && around.live_cluster.is_some() || around.kin.same > 0;
     if synced && !proven && state != BackupState::Foreign {
-        remarks.push("it looks foreign: its Backup object is younger than the backup, so it was synced from the bucket".to_owned());
+        let message = "it looks foreign: its Backup object is younger than the backup, so it was synced from the bucket";
+        remark("looks_foreign", message.to_owned());
+    }
+    if !synced && around.kin.same == 0 && !around.kin.other.is_empty() && around.archive_cluster.is_none() {
+        let names = around.kin.other.iter().take(3).map(|n| &**n).collect::<Vec<_>>().join(", ");
+        remark("namespaces_made_anew", format!("its namespaces ({names}) were made anew since: they have other uids here"));
     }
     if let (Some(start), Some(created), false) = (backup.start, backup.head.created, synced)
         && created.duration_since(start) > SKEW
     {
         let by = span(created.duration_since(start).unsigned_abs());
-        remarks.push(format!("Velero's clock and the API server's disagree: it started {by} before it was created"));
+        remark("clock_skew", format!("Velero's clock and the API server's disagree: it started {by} before it was created"));
     }
     if let Some(start) = backup.start.filter(|s| s.duration_since(around.now) > SKEW) {
-        remarks.push(format!("its start lies {} in the future: clocks disagree", span(start.duration_since(around.now).unsigned_abs())));
+        let ahead = span(start.duration_since(around.now).unsigned_abs());
+        remark("clock_skew", format!("its start lies {ahead} in the future: clocks disagree"));
     }
-    remarks.extend(backup.head.odd.iter().cloned());
+    let name = backup.location.as_deref().unwrap_or_default();
+    if state.usable() && around.locations.iter().any(|l| &*l.name == name && l.available && l.read_only) {
+        remark("location_read_only", format!("its storage location {name} is read-only: it can be restored, and Velero never collects it"));
+    }
+    backup.head.odd.iter().for_each(|odd| remark("malformed_member", odd.clone()));
     remarks
 }
 

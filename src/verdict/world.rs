@@ -73,7 +73,10 @@ impl Snapshot {
             location: None,
             phase: "Completed".into(),
             state: BackupState::Restorable,
+            reason: "completed".into(),
             why: "completed".into(),
+            remarks: Vec::new(),
+            missing: Vec::new(),
             start: Some(at(clock)),
             completed: Some(at(clock)),
             expires: None,
@@ -81,6 +84,7 @@ impl Snapshot {
             warnings: 0,
             scope: Arc::new(scope_of(&[], &[])),
             content: BackupContent::Read(Arc::default()),
+            side: Arc::default(),
         })
     }
 

@@ -36,4 +36,5 @@ mod render_sandbox;
 mod support;
 #[path = "../../fuzz/targets.rs"]
 mod targets;
+mod velero_server;
 mod yaml;

@@ -9,3 +9,4 @@ pub mod git_servers;
 pub mod program;
 pub mod render;
 pub mod tools;
+pub mod velero;

@@ -5,6 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use serde_json::json;
 
 use super::*;
+use crate::verdict::world::World;
 
 const NOW: &str = "2026-03-02T12:00:00Z";
 
@@ -26,11 +27,16 @@ fn file(name: &str, object: Option<Value>, cluster: &str) -> FileBackup {
         content: Ok(Arc::new(archive)),
         damage: None,
         cluster_uid: Some(cluster.into()),
+        side: SideFiles::default(),
     }
 }
 
+fn ours() -> Cluster {
+    Cluster { uid: Some("ours".into()), namespaces: [("shop".into(), "u-shop".into())].into(), names: Names::builtin() }
+}
+
 fn told(objects: &[Value], files: Vec<FileBackup>) -> Vec<String> {
-    assess(objects.iter(), files, Some("ours"), NOW.parse().expect("a time"))
+    assess(objects.iter(), files, &ours(), NOW.parse().expect("a time"))
         .backups
         .iter()
         .map(|b| {
@@ -63,14 +69,15 @@ fn backups_are_joined_with_their_files_newest_first() {
 
 #[test]
 fn an_unread_backup_says_how_to_give_its_content() {
-    let found = assess([location("default"), backup("b", "2026-03-02T01:00:00Z", "u")].iter(), vec![], None, NOW.parse().expect("a time"));
+    let found =
+        assess([location("default"), backup("b", "2026-03-02T01:00:00Z", "u")].iter(), vec![], &Cluster::default(), NOW.parse().expect("a time"));
     let BackupContent::Unread(failure) = &found.backups[0].content else { panic!("read") };
     assert_eq!(failure.message, "what backup b holds was not read; fetch it with `velero backup download b` and give it with --backup FILE");
 }
 
 #[test]
 fn a_file_alone_is_taken_at_its_word_and_its_scope_is_unknown() {
-    let found = assess([].iter(), vec![file("b", None, "ours")], None, NOW.parse().expect("a time"));
+    let found = assess([].iter(), vec![file("b", None, "ours")], &Cluster::default(), NOW.parse().expect("a time"));
     let backup = &found.backups[0];
     assert_eq!((backup.state, &*backup.phase, backup.start.is_some()), (BackupState::Restorable, "", true));
     assert_eq!(backup.why, "it was given as a file without its velero-backup.json, and is taken to be complete");
@@ -105,7 +112,7 @@ fn schedules_say_when_they_are_due_and_what_is_wrong_with_them() {
         schedule("k-mixed", daily(json!({"template":{"includedResources":["pods"],"includedClusterScopedResources":["*"]}})), json!({})),
         schedule("l-empty", json!({}), json!({})),
     ];
-    let found = assess(objects.iter(), vec![], None, NOW.parse().expect("a time"));
+    let found = assess(objects.iter(), vec![], &Cluster::default(), NOW.parse().expect("a time"));
     let told: Vec<String> = found
         .schedules
         .iter()
@@ -142,7 +149,91 @@ fn a_namespace_that_is_labelled_is_out_of_every_schedule() {
         json!({"apiVersion":"v1","kind":"Namespace","metadata":{"name":"scratch","labels":{"velero.io/exclude-from-backup":"true"}}}),
         json!({"apiVersion":"velero.io/v1","kind":"Schedule","metadata":{"name":"s"},"spec":{"schedule":"@daily","template":{}}}),
     ];
-    let found = assess(objects.iter(), vec![], None, NOW.parse().expect("a time"));
+    let found = assess(objects.iter(), vec![], &Cluster::default(), NOW.parse().expect("a time"));
     assert_eq!(*found.schedules[0].scope, Scope::of_template(&json!({}), &["scratch".into()]));
     assert_ne!(*found.schedules[0].scope, Scope::of_template(&json!({}), &[]));
+}
+
+fn side(errors: Value) -> SideFiles {
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut out, json!({ "errors": errors }).to_string().as_bytes()).expect("written");
+    let mut files = SideFiles::default();
+    files.take(crate::velero::beside::SideFile::Results, "b-results.gz", Ok(Some(&out.finish().expect("ended"))));
+    files
+}
+
+/// One backup with its archive, in the cluster of [`ours`], as state, reason and remarks.
+fn evidence(mut object: Value, change: impl FnOnce(&mut FileBackup, &mut Archive), edit: impl FnOnce(&mut Value)) -> (Backup, String) {
+    edit(&mut object);
+    let mut file = file("b", None, "ours");
+    let mut archive = Archive { origin: "b.tar.gz".into(), ..Archive::default() };
+    file.cluster_uid = None;
+    change(&mut file, &mut archive);
+    archive.cluster_uid.clone_from(&file.cluster_uid);
+    file.content = Ok(Arc::new(archive));
+    let found = assess([location("default"), object].iter(), vec![file], &ours(), NOW.parse().expect("a time"));
+    let backup = found.backups.into_iter().find(|b| &*b.name == "b").expect("the backup");
+    let remarks: Vec<&str> = backup.remarks.iter().map(|r| &*r.reason).collect();
+    let text = format!("{} {} [{}]", backup.state.name(), backup.reason, remarks.join(" "));
+    (backup, text)
+}
+
+#[test]
+fn a_partially_failed_backup_names_what_it_failed_on_and_what_it_holds_all_the_same() {
+    let errors = json!({"namespaces": {"shop": [
+        " resource: /configmaps name: /rates message: /Error backing up item error: /boom",
+        " resource: /pods name: /db-0 message: /Error backing up item error: /daemonset pod not found in running state in node n1",
+        " resource: /pods name: /db-0 message: /again"]}, "velero": [" message: /fail to get the namespace gone"]});
+    let held = crate::verdict::world::take(World::config_map("shop", "rates", "1"));
+    let (backup, text) = evidence(
+        backup("b", "2026-03-02T01:00:00Z", "u"),
+        |file, archive| {
+            file.side = side(errors);
+            archive.objects = HashMap::from([(held.id.clone(), Arc::new(held))]);
+        },
+        |b| {
+            b["status"]["phase"] = "PartiallyFailed".into();
+            b["status"]["errors"] = 3.into();
+        },
+    );
+    assert_eq!(text, "degraded partially_failed [objects_missing]");
+    let missing: Vec<String> = backup.missing.iter().map(|m| format!("{} {} {:?}", m.resource, m.name, m.held)).collect();
+    assert_eq!(missing, ["configmaps rates Some(true)", "pods db-0 Some(false)"]);
+    assert!(backup.why.ends_with("it failed on pods shop/db-0"), "{}", backup.why);
+}
+
+#[test]
+fn whose_a_backup_without_kube_system_is_its_namespaces_tell() {
+    let object = || backup("b", "2026-03-02T01:00:00Z", "u");
+    let synced = |b: &mut Value| b["metadata"]["creationTimestamp"] = "2026-03-02T05:00:00Z".into();
+    let holding = |name: &str, uid: &str| {
+        let namespaces = [(name.into(), uid.into())].into();
+        move |_: &mut FileBackup, archive: &mut Archive| archive.namespaces = namespaces
+    };
+    let told = |name: &str, uid: &str, is_synced: bool| {
+        evidence(object(), holding(name, uid), |b| {
+            if is_synced {
+                synced(b)
+            }
+        })
+        .1
+    };
+    assert_eq!(told("shop", "u-shop", true), "restorable completed []", "synced, and its namespace is ours");
+    assert_eq!(told("shop", "u-other", true), "foreign foreign []");
+    assert_eq!(told("shop", "u-other", false), "restorable completed [namespaces_made_anew]");
+    assert_eq!(told("elsewhere", "u-other", true), "restorable completed [looks_foreign]", "nothing in common, so nothing is proven");
+}
+
+#[test]
+fn torn_captures_and_starts_in_one_second_are_told() {
+    let torn = |_: &mut FileBackup, archive: &mut Archive| {
+        archive.torn = vec![crate::witness::Remark::new("syncing", "Application argocd/shop was being synced")];
+    };
+    let (torn, text) = evidence(backup("b", "2026-03-02T01:00:00Z", "u"), torn, |_| ());
+    assert_eq!(text, "restorable completed [torn]");
+    assert!(torn.why.contains("in the middle of a change: Application argocd/shop was being synced"), "{}", torn.why);
+    let objects = [location("default"), backup("a", "2026-03-02T01:00:00Z", "u1"), backup("b", "2026-03-02T01:00:00Z", "u2")];
+    let found = assess(objects.iter(), vec![], &ours(), NOW.parse().expect("a time"));
+    assert_eq!(found.backups.iter().map(|b| &*b.name).collect::<Vec<_>>(), ["b", "a"]);
+    assert!(found.backups.iter().all(|b| b.remarks.iter().any(|r| &*r.reason == "same_second")));
 }

@@ -18,6 +18,14 @@ struct Case {
     #[serde(default)]
     damage: Option<String>,
     #[serde(default)]
+    kin_same: usize,
+    #[serde(default)]
+    kin_other: Vec<String>,
+    #[serde(default)]
+    file_uid: Option<String>,
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(default)]
     file_only: bool,
     state: BackupState,
     words: Vec<String>,
@@ -45,8 +53,14 @@ fn every_case_has_its_state_and_its_words() {
                 archive_cluster: case.archive_cluster.as_deref(),
                 live_cluster: case.live_cluster.as_deref(),
                 damage: case.damage.as_deref(),
+                kin: Kin { same: case.kin_same, other: case.kin_other.iter().map(|n| n.as_str().into()).collect() },
+                file_uid: case.file_uid.as_deref(),
             };
-            let (state, why) = judge(&objects.backups[0], &around);
+            let judgement = judge(&objects.backups[0], &around);
+            let (state, why) = (judgement.state, judgement.sentence());
+            if let Some(reason) = &case.reason {
+                assert_eq!(judgement.reason, reason, "{} case {n}: {why}", path.display());
+            }
             assert_eq!(state, case.state, "{} case {n}: {why}", path.display());
             for word in &case.words {
                 assert!(why.contains(word), "{} case {n}: no {word:?} in {why:?}", path.display());
