@@ -40,6 +40,10 @@ fn examine(folder: &str, plan: Plan) -> Outcome {
     assert!(manifests.len() > 10, "only {} manifests in {folder}", manifests.len());
     let outcome = Exam::new(&plane, &manifests, plan).run(&manifests);
     outcome.print();
+    let docs = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/drift.md")).expect("docs/drift.md");
+    for class in outcome.documented.keys() {
+        assert!(docs.contains(&format!("\n| `{class}` |")), "docs/drift.md does not say why the two differ: {class}");
+    }
     outcome
 }
 

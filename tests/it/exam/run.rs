@@ -135,6 +135,15 @@ fn renamed(manifest: &Value, way: Way, namespaced: bool) -> Value {
     out
 }
 
+/// Whether the server kept less members than Git sets.
+fn loses(set: &Value, kept: Option<&Value>) -> bool {
+    match (set, kept) {
+        (_, None) => true,
+        (Value::Object(a), Some(Value::Object(b))) => a.iter().any(|(k, v)| loses(v, b.get(k))),
+        _ => false,
+    }
+}
+
 /// Kinds whose names are tied to their content: examined in one way only.
 fn has_fixed_name(manifest: &Value) -> bool {
     matches!(kind(manifest), "CustomResourceDefinition" | "APIService" | "IPAddress")
@@ -344,8 +353,8 @@ impl<'a> Exam<'a> {
     #[expect(clippy::too_many_arguments)]
     pub fn hold(&self, way: Way, desired: &Value, mine: &snapgap::drift::Comparison, live: &Value, predicted: &Value, edit: &Edit, who: &str) {
         let changes = theirs(live, predicted);
-        let set_by_git = who == "git" && edit.value.is_some();
-        let dropped = (set_by_git && predicted.pointer(&edit.pointer).is_none()).then(|| schema_path(&edit.pointer));
+        let set_by_git = edit.value.as_ref().filter(|_| who == "git");
+        let dropped = set_by_git.is_some_and(|v| loses(v, predicted.pointer(&edit.pointer))).then(|| schema_path(&edit.pointer));
         let standing = stand(mine, &changes, dropped.as_deref());
         self.with(|o| {
             o.asked += 1;
