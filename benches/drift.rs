@@ -165,10 +165,12 @@ fn main() {
     let (desired, live): (usize, usize) = texts.iter().fold((0, 0), |(d, l), (a, b)| (d + a.len(), l + b.len()));
     println!("{} pairs, {desired} bytes of manifests, {live} bytes of live objects", texts.len());
 
+    let schemata = api.schemata(&plane.admin(), &all[..20].iter().map(|m| api.live(m).expect("live")).collect::<Vec<_>>());
+    let schemas: Vec<_> = all.iter().map(|m| schemata.of(m)).collect();
     let read = |text: &str| -> Value { serde_json::from_str(text).expect("JSON") };
-    let (from_text, found) = per_object(texts.len(), || texts.iter().map(|(d, l)| differs(&black_box(ours(&read(d), &read(l), MANAGER)))).sum());
+    let (from_text, found) = per_object(texts.len(), || texts.iter().zip(&schemas).map(|((d, l), s)| differs(&black_box(ours(&**s, &read(d), &read(l), MANAGER)))).sum());
     let prepared: Vec<_> = texts.iter().map(|(d, l)| exam::verdicts::prepared(&taken_in(&read(d)), &taken_in(&read(l)))).collect();
-    let (from_prepared, _) = per_object(texts.len(), || prepared.iter().map(|p| differs(&black_box(p.judge(MANAGER)))).sum());
+    let (from_prepared, _) = per_object(texts.len(), || prepared.iter().zip(&schemas).map(|(p, s)| differs(&black_box(p.judge(&**s, MANAGER)))).sum());
     println!("snapgap: {from_text:.1} µs an object from text, {from_prepared:.2} µs prepared, {found} differ");
 
     let peers = peer(&file);

@@ -13,6 +13,7 @@ pub mod inventory;
 pub mod limits;
 pub mod page;
 pub mod rbac;
+mod schemas;
 pub mod state;
 pub mod watch;
 pub mod wire;

@@ -10,7 +10,6 @@
 //! * the order of keyed lists, also of `env` and `initContainers`, where it can matter.
 
 pub mod compare;
-mod computed;
 mod ignore;
 mod judge;
 mod lists;
@@ -55,6 +54,9 @@ pub enum LeafClass {
     Added,
     /// Only the other side has it, and the deployer owns it: Git dropped it, and it stayed.
     Removed,
+    /// Git sets it, but the server's schema has no such field, so the server drops it: a typo, or a field of another version. It is shown
+    /// and counted, and is no drift.
+    UnknownField,
 }
 
 /// One differing leaf.
@@ -131,9 +133,26 @@ pub trait Schema: Sync {
     fn knows(&self, _gvk: &Gvk) -> bool {
         true
     }
-    /// Whether this value is one that the server fills in when Git sets none. Some fields have several, depending on others.
-    fn is_default(&self, gvk: &Gvk, path: &[&str], value: &Value) -> bool {
+    /// Whether this value is one that the server fills in when Git sets none. Some fields have several, depending on others: `trail` holds
+    /// the containers from the root down to the one that the value is in.
+    fn fills(&self, gvk: &Gvk, path: &[&str], _trail: &[&Value], value: &Value) -> bool {
         self.default_of(gvk, path).is_some_and(|d| d == *value)
+    }
+    /// Whether the server rounds the quantity at this path up to thousandths (`SetDefaults_ResourceList`).
+    fn rounds(&self, _gvk: &Gvk, _path: &[&str]) -> bool {
+        false
+    }
+    /// Whether the text at this path may be a duration as Go writes it, so that `60s` and `1m0s` are the same.
+    fn is_duration(&self, _gvk: &Gvk, _path: &[&str]) -> bool {
+        false
+    }
+    /// Whether null is a value at this path, and not the same as absence.
+    fn is_nullable(&self, _gvk: &Gvk, _path: &[&str]) -> bool {
+        false
+    }
+    /// Whether the server has no field of this name and drops what Git sets there.
+    fn drops(&self, _gvk: &Gvk, _path: &[&str]) -> bool {
+        false
     }
     /// Whether the leaf at this path is bytes in base64, where white space means nothing.
     fn is_base64(&self, _gvk: &Gvk, _path: &[&str]) -> bool {
@@ -146,7 +165,7 @@ pub trait Schema: Sync {
 }
 
 /// How the items of a list are paired. Items of keyed lists that repeat a key are paired in their order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ListKind {
     /// By these key fields, each with the default that stands for an absent one.
     Keyed(Arc<[(Text, Option<Text>)]>),

@@ -19,6 +19,7 @@ mod objects;
 pub mod onsets;
 mod recovery;
 mod rollup;
+mod schemas;
 mod scope;
 mod sides;
 mod summary;
@@ -41,13 +42,9 @@ pub use onsets::{ClosedWindow, Onsets};
 
 use crate::{
     config::Config,
-    drift::Schema,
     report::model::{AsOf, Report, SCHEMA as REPORT_SCHEMA, StageAge, WindowScope, WindowState},
     witness::{BackedUp, Declared, Live},
 };
-
-/// Schema knowledge for the comparisons.
-static SCHEMA: &dyn Schema = &crate::drift::Builtin;
 
 /// Everything that a verdict depends on.
 #[derive(Clone, Copy, Debug)]
@@ -101,5 +98,6 @@ fn as_of(inputs: &Inputs<'_>) -> AsOf {
         git: inputs.declared.sources.iter().map(|(name, s)| (name.clone(), age(s.as_of, &s.failure))).collect(),
         cluster: age(inputs.live.as_of, &inputs.live.failure),
         backups: age(inputs.backed_up.as_of, &inputs.backed_up.failure),
+        schemas: schemas::state(inputs.live),
     }
 }

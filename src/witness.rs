@@ -222,6 +222,8 @@ pub struct Live {
     /// Whole objects, status included, of the few kinds whose status speaks for others: the group `velero.io`, without DownloadRequest
     /// (its status holds a signed URL) and without managedFields.
     pub controllers: HashMap<ObjectId, Arc<serde_json::Value>>,
+    /// The schemas that the server describes.
+    pub schemas: Arc<crate::drift::schema::Schemas>,
     /// When the view was last known to be true.
     pub as_of: Option<Timestamp>,
     /// Why the newest attempt failed as a whole, if it did.

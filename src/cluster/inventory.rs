@@ -15,6 +15,7 @@ use super::{
     discovery,
     intake::{Intake, Taken},
     limits::Limits,
+    schemas::Library,
     state::{Now, State, Target},
     wire::Wire,
 };
@@ -79,6 +80,8 @@ pub async fn read(
         })
         .await;
     let (_, mut state) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let read = Library::default().refresh(wire, state.version().as_deref(), &state.defined_groups()).await;
+    state.learn(read.schemas);
     state.view(Now::read())
 }
 

@@ -3,7 +3,7 @@
 //! Times are given by the caller: a monotonic one to measure with and a wall clock one to tell.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,6 +17,7 @@ use super::{
     intake::{Taken, same_to_the_eye},
 };
 use crate::{
+    drift::schema::Schemas,
     object::{GroupKind, ObjectId, Text},
     witness::{Failure, KindState, Listing, Live, objects::KindObjects},
 };
@@ -95,6 +96,9 @@ pub struct State {
     changed: bool,
     shown_failure: Option<Failure>,
     last_true: Option<Timestamp>,
+    schemas: Arc<Schemas>,
+    /// Whether the first outcome of reading the schemas is still awaited.
+    schemas_pending: bool,
 }
 
 impl State {
@@ -112,6 +116,8 @@ impl State {
             changed: false,
             shown_failure: None,
             last_true: None,
+            schemas: Arc::default(),
+            schemas_pending: followed,
         }
     }
 
@@ -260,9 +266,34 @@ impl State {
         }
     }
 
-    /// Whether the first outcome of some kind is still awaited.
+    /// Whether the first outcome of some kind, or of the schemas, is still awaited.
     pub fn pending(&self) -> bool {
+        self.kinds_pending() || (self.discovered && self.schemas_pending)
+    }
+
+    /// Whether the first outcome of some kind is still awaited.
+    pub fn kinds_pending(&self) -> bool {
         self.kinds.values().any(Entry::pending) || (!self.discovered && self.trouble.is_none())
+    }
+
+    /// Takes in the schemas that the server describes.
+    pub fn learn(&mut self, schemas: Schemas) {
+        self.schemas = Arc::new(schemas);
+        self.schemas_pending = false;
+        self.changed = true;
+    }
+
+    /// Server version, as discovery told it.
+    pub fn version(&self) -> Option<Text> {
+        self.version.clone()
+    }
+
+    /// Groups whose kinds are defined by definitions that are held.
+    pub fn defined_groups(&self) -> BTreeSet<Text> {
+        let definitions = GroupKind::new("apiextensions.k8s.io", "CustomResourceDefinition");
+        let held = self.kinds.get(&definitions).filter(|e| e.listed && e.trouble.is_none());
+        // A definition is named `<plural>.<group>`.
+        held.into_iter().flat_map(|e| e.objects.keys()).filter_map(|id| id.name.split_once('.')).map(|(_, group)| group.into()).collect()
     }
 
     /// Whether some group is broken.
@@ -335,6 +366,7 @@ impl State {
             };
             live.kinds.insert(gk.clone(), state);
         }
+        live.schemas = self.schemas.clone();
         live.cluster_uid = live.objects.get(&ObjectId::new("", "Namespace", None, "kube-system")).and_then(|o| o.meta.uid.clone());
         live.as_of = self.as_of(now);
         live.failure = self.failure(now);

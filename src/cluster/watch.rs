@@ -28,6 +28,7 @@ use super::{
     discovery::discover,
     intake::Intake,
     limits::{Backoff, Limits},
+    schemas::Library,
     state::{Now, State, Target},
     wire::Wire,
 };
@@ -61,6 +62,8 @@ pub struct Stats {
     pub failures: u64,
     /// Views published.
     pub views: u64,
+    /// OpenAPI documents asked for.
+    pub documents: u64,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +74,7 @@ struct Counters {
     events: AtomicU64,
     failures: AtomicU64,
     views: AtomicU64,
+    documents: AtomicU64,
 }
 
 fn count(counter: &AtomicU64) {
@@ -90,6 +94,8 @@ struct Shared {
     rediscover: Notify,
     /// What was refused may be allowed now.
     mended: Notify,
+    /// What the server serves changed, so its schemas may have.
+    reread: Notify,
     lists: Semaphore,
     counters: Counters,
 }
@@ -130,6 +136,7 @@ impl Inventory {
             news: Notify::new(),
             rediscover: Notify::new(),
             mended: Notify::new(),
+            reread: Notify::new(),
             lists: Semaphore::new(limits.lists.max(1)),
             counters: Counters::default(),
         });
@@ -137,6 +144,7 @@ impl Inventory {
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(supervise(shared.clone())));
         tokio::spawn(stop.clone().run_until_cancelled_owned(publish(shared.clone(), sender)));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(keep_schemas(shared.clone())));
         Self { shared, views, stop }
     }
 
@@ -175,6 +183,7 @@ impl Inventory {
             events: read(&c.events),
             failures: read(&c.failures),
             views: read(&c.views),
+            documents: read(&c.documents),
         }
     }
 }
@@ -225,6 +234,7 @@ impl Readers {
 async fn supervise(shared: Arc<Shared>) {
     let limits = *shared.limits();
     let (mut readers, mut backoff, mut step) = (Readers::default(), Backoff::default(), SETTLING.len());
+    let mut served = None;
     loop {
         count(&shared.counters.discoveries);
         let outcome = discover(&shared.wire).await;
@@ -235,6 +245,10 @@ async fn supervise(shared: Arc<Shared>) {
                 readers.adjust(&shared, &targets);
                 shared.mended.notify_waiters();
                 shared.intake.forget_unused();
+                if served.as_ref() != Some(&catalogue) {
+                    shared.reread.notify_one();
+                    served = Some(catalogue);
+                }
                 backoff.reset();
             }
             Err(e) => {
@@ -263,6 +277,42 @@ async fn supervise(shared: Arc<Shared>) {
                     if readers.ended(&shared, outcome) {
                         due = due.min(tokio::time::Instant::now() + RESTART);
                     }
+                }
+            }
+        }
+    }
+}
+
+/// Reads the schemas when what is served changed, and again while some could not be read.
+async fn keep_schemas(shared: Arc<Shared>) {
+    let limits = *shared.limits();
+    let (mut library, mut backoff) = (Library::default(), Backoff::default());
+    shared.reread.notified().await;
+    loop {
+        // Whoever reads the definitions need not read what the server makes of them, so those come first.
+        let begun = Instant::now();
+        while shared.state().kinds_pending() && begun.elapsed() < limits.first {
+            sleep(limits.debounce).await;
+        }
+        let (version, defined) = {
+            let state = shared.state();
+            (state.version(), state.defined_groups())
+        };
+        let read = library.refresh(&shared.wire, version.as_deref(), &defined).await;
+        shared.counters.documents.fetch_add(read.asked as u64, Ordering::Relaxed);
+        shared.state().learn(read.schemas);
+        shared.news.notify_one();
+        match read.error {
+            None => {
+                backoff.reset();
+                shared.reread.notified().await;
+            }
+            Some(error) => {
+                tracing::debug!(%error, "schemas cannot be read");
+                let pause = backoff.next(if error.refused() { limits.refused } else { limits.retry });
+                tokio::select! {
+                    () = shared.reread.notified() => {}
+                    () = sleep(pause) => {}
                 }
             }
         }

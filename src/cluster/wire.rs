@@ -72,6 +72,23 @@ impl Wire {
         .await
     }
 
+    /// The text of a document at a path, with its query as it stands.
+    ///
+    /// # Errors
+    /// When it cannot be had or is larger than `cap` bytes.
+    pub async fn document(&self, path: &str, cap: usize) -> Result<Vec<u8>, CallError> {
+        let mut request = built(Request::new("/").list(&ListParams::default()))?;
+        *request.uri_mut() = path.parse().map_err(|_| CallError::Malformed("a path that cannot stand in a URL".into()))?;
+        if let Ok(accept) = "application/json".parse() {
+            request.headers_mut().insert("accept", accept);
+        }
+        self.within(async {
+            let body = self.connection.client.request_stream(request).await.map_err(|e| CallError::of(&e))?;
+            whole(Box::pin(body), cap).await
+        })
+        .await
+    }
+
     /// One object.
     ///
     /// # Errors

@@ -7,11 +7,11 @@ use std::{cell::OnceCell, sync::Arc};
 use serde_json::Value;
 
 use super::{
-    Comparison, ListKind, Observed, Policy, computed,
+    Comparison, LeafClass, ListKind, Observed, Policy,
     ignore::Applies,
     lists::{self, Keys, Pairs},
     owners::Owners,
-    values::{same, same_base64, same_duration, same_quantity},
+    values::{same, same_base64, same_duration, same_quantity, same_when_rounded},
 };
 use crate::{object::Text, witness::Failure};
 
@@ -130,6 +130,12 @@ impl<'a> Walk<'a> {
         self.steps.push(taken);
         // An explicit null in a manifest asks for the default, as an absent field does (apiextensions prunenulls.go, API conventions).
         match (desired.filter(|v| !v.is_null()), observed.filter(|v| !v.is_null())) {
+            // Where null is a value it keeps the default away (apiextensions defaulting/algorithm.go isNonNullableNull).
+            (None, Some(_)) | (Some(_), None)
+                if desired.is_some() && observed.is_some() && self.policy.schema.is_nullable(self.policy.gvk, &self.path) =>
+            {
+                self.judge(LeafClass::Changed, desired, observed, false);
+            }
             (Some(d), Some(o)) => self.both(d, o),
             (Some(d), None) => self.absent(d),
             (None, Some(o)) => self.extra(o),
@@ -177,9 +183,9 @@ impl<'a> Walk<'a> {
         let (schema, gvk) = (self.policy.schema, self.policy.gvk);
         let texts = a.is_string() || b.is_string();
         texts
-            && ((schema.is_quantity(gvk, &self.path) && same_quantity(a, b))
+            && ((schema.is_quantity(gvk, &self.path) && (same_quantity(a, b) || (schema.rounds(gvk, &self.path) && same_when_rounded(a, b))))
                 || (schema.is_base64(gvk, &self.path) && same_base64(a, b))
-                || (!self.known && same_duration(a, b)))
+                || (same_duration(a, b) && schema.is_duration(gvk, &self.path)))
     }
 
     fn list(&mut self, d: &'a [Value], o: &'a [Value], desired: &'a Value, observed: &'a Value) {
@@ -276,7 +282,10 @@ impl<'a> Walk<'a> {
 
     /// Git sets it, the other side has nothing.
     fn absent(&mut self, desired: &'a Value) {
-        if self.unset(desired) || self.policy.schema.is_default(self.policy.gvk, &self.path, desired) {
+        if self.policy.schema.drops(self.policy.gvk, &self.path) {
+            return self.unknown_field(desired);
+        }
+        if self.unset(desired) || self.is_default(desired, |f| f.desired) {
             return;
         }
         match desired {
@@ -309,7 +318,7 @@ impl<'a> Walk<'a> {
         if self.unset(observed) {
             return;
         }
-        if self.is_default(observed) {
+        if self.is_default(observed, |f| f.observed) {
             return self.silence(0);
         }
         match observed {
@@ -351,11 +360,9 @@ impl<'a> Walk<'a> {
         empty && !self.policy.schema.empty_means_something(self.policy.gvk, &self.path)
     }
 
-    pub(super) fn is_default(&self, observed: &Value) -> bool {
-        if self.policy.schema.is_default(self.policy.gvk, &self.path, observed) {
-            return true;
-        }
-        let trail: Vec<&Value> = self.frames.iter().filter_map(|f| f.observed).collect();
-        self.known && computed::is_default(self.policy.gvk, &self.path, &trail, observed)
+    /// Whether the server fills in this value, seen the side that `of` takes from the frames.
+    pub(super) fn is_default(&self, value: &Value, of: impl Fn(&Frame<'a>) -> Option<&'a Value>) -> bool {
+        let trail: Vec<&Value> = self.frames.iter().filter_map(of).collect();
+        self.policy.schema.fills(self.policy.gvk, &self.path, &trail, value)
     }
 }

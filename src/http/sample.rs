@@ -85,6 +85,7 @@ fn summary(objects: &[ObjectReport]) -> Summary {
             .map(|l| (*l, tally(&Recovery::ALL, objects.iter().filter(|o| o.layer == *l).map(|o| o.recovery))))
             .collect(),
         unknown: unknown.into_iter().map(|((side, reason), objects)| UnknownCount { side, reason, objects }).collect(),
+        unknown_fields: 0,
         coverage: cells
             .into_iter()
             .map(|((namespace, scope, [in_git, in_cluster, in_backup]), objects)| CoverageCell {
@@ -295,6 +296,7 @@ pub fn report() -> Report {
             git: BTreeMap::from([(SourceName("fleet".into()), aged(1, None)), (SourceName("ledger".into()), aged(95, Some(refused.clone())))]),
             cluster: aged(0, None),
             backups: aged(2, None),
+            schemas: SchemaState { documents: 24, definitions: 31, failure: None },
         },
         summary: summary(&objects),
         windows: windows(&objects),

@@ -170,6 +170,8 @@ families! {
             "Objects that ceased to drift while this process watched; becoming unknown does not count." "";
         DRIFT_IGNORED "snapgap_drift_ignored_objects" Gauge ["app"] "objects" "A + 1" Report Stable
             "Objects with at least one difference that a rule left out." "";
+        UNKNOWN_FIELDS "snapgap_unknown_fields" Gauge ["app"] "fields" "A + 1" Report Experimental
+            "Fields that Git sets and that the API server has not, so that it drops them; no drift." "";
     }
     "Backups" {
         SCHEDULE_INFO "snapgap_backup_schedule_info" Info ["schedule" "cron" "storage_location"] "" "S" Report Stable

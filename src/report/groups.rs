@@ -214,6 +214,7 @@ fn field_text(report: &Report, f: &FieldReport) -> String {
         Some(LeafClass::Added) => format!("added {}", value(&f.live)),
         Some(LeafClass::Removed) => format!("still {}, dropped in Git", value(&f.live)),
         Some(LeafClass::Missing) => format!("{} is gone", value(&f.desired)),
+        Some(LeafClass::UnknownField) => format!("{} has no field to go to, the server drops it", value(&f.desired)),
         _ => format!("{} → {}", value(&f.desired), value(&f.live)),
     };
     let who = match (&f.owner, f.time) {
@@ -306,6 +307,20 @@ pub fn damaged(report: &Report, all: bool) -> Vec<String> {
     found.take(if all { usize::MAX } else { 3 }).map(|b| format!("{}: {}", b.name, b.why)).collect()
 }
 
+/// Where schemas come from.
+fn schemas(state: &super::model::SchemaState) -> String {
+    let definitions = match state.definitions {
+        0 => String::new(),
+        n => format!(" and {}", counted(n, "definition")),
+    };
+    match (&state.failure, state.documents) {
+        (None, 0) => format!("schemas compiled in{definitions}"),
+        (None, _) => format!("schemas from the cluster{definitions}"),
+        (Some(f), 0) => format!("schemas compiled in{definitions}: {}", f.message),
+        (Some(f), _) => format!("schemas from the cluster in part{definitions}: {}", f.message),
+    }
+}
+
 /// How old each witness is, as one sentence, failures included.
 pub fn as_of(report: &Report) -> String {
     let stage = |name: String, stage: &super::model::StageAge| {
@@ -318,5 +333,6 @@ pub fn as_of(report: &Report) -> String {
     let mut parts: Vec<String> = report.as_of.git.iter().map(|(name, s)| stage(format!("Git {name}"), s)).collect();
     parts.push(stage("cluster".into(), &report.as_of.cluster));
     parts.push(stage("backups".into(), &report.as_of.backups));
+    parts.push(schemas(&report.as_of.schemas));
     format!("As of {}: {}.", report.now, parts.join("; "))
 }

@@ -67,6 +67,19 @@ pub struct AsOf {
     pub cluster: StageAge,
     /// Velero's objects and archives.
     pub backups: StageAge,
+    /// What the comparisons know of the kinds.
+    pub schemas: SchemaState,
+}
+
+/// Where the schemas come from that comparisons stand on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SchemaState {
+    /// OpenAPI documents of the cluster's API server; 0: the table that is compiled in serves for Kubernetes' own kinds.
+    pub documents: u64,
+    /// CustomResourceDefinitions that the cluster holds. Each serves for its own kind.
+    pub definitions: u64,
+    /// Why documents are missing, if some are.
+    pub failure: Option<Failure>,
 }
 
 /// The age of one stage's value.
@@ -93,6 +106,8 @@ pub struct Summary {
     pub unknown: Vec<UnknownCount>,
     /// Where objects are: every object in exactly one cell.
     pub coverage: Vec<CoverageCell>,
+    /// Fields that Git sets and that the server has not, so that it drops them. No drift, but most likely not what anybody meant.
+    pub unknown_fields: u64,
     /// The state of the whole cluster's window.
     pub window: WindowState,
 }

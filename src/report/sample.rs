@@ -119,6 +119,7 @@ pub fn clean() -> Report {
             git: [(infra(), stage("2026-03-01T11:58:00Z"))].into(),
             cluster: stage("2026-03-01T11:59:50Z"),
             backups: stage("2026-03-01T11:55:00Z"),
+            schemas: SchemaState { documents: 24, definitions: 2, failure: None },
         },
         summary: Summary { window: WindowState::Closed, ..Summary::default() },
         windows: vec![rollup(WindowScope::Cluster, WindowState::Closed), rollup(WindowScope::App(app("shop")), WindowState::Closed)],

@@ -9,10 +9,13 @@ use std::{
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::memo::{Memo, TrioKey};
+use super::{
+    memo::{Memo, TrioKey},
+    schemas::{PairPrint, SchemaSide},
+};
 use crate::{
     config::IgnoreRule,
-    drift::{Comparison, Leaf, LeafClass, Observed, Policy, Schema, Silence, compare},
+    drift::{Comparison, Leaf, LeafClass, Observed, Policy, Silence, compare},
     object::{FieldPath, Fingerprint, Object, ObjectId, Step, Text, redact::MARK},
     report::model::FieldReport,
     witness::Failure,
@@ -48,7 +51,9 @@ pub(super) fn agrees(comparison: &Comparison) -> bool {
 
 impl Outcome {
     fn of(comparison: &Comparison) -> Self {
-        let agreement = match comparison.leaves.iter().map(|l| l.class).max_by_key(|c| *c != LeafClass::Added) {
+        // What the server has no field for is on neither side, whatever Git says.
+        let classes = comparison.leaves.iter().map(|l| l.class).filter(|c| *c != LeafClass::UnknownField);
+        let agreement = match classes.max_by_key(|c| *c != LeafClass::Added) {
             None => Agreement::Same,
             Some(LeafClass::Added) => Agreement::Additions,
             Some(_) => Agreement::Differs,
@@ -110,7 +115,7 @@ impl Wanted<'_> {
 
 /// Compares under one policy and remembers.
 pub(super) struct Engine<'a> {
-    pub schema: &'a dyn Schema,
+    pub schemas: SchemaSide<'a>,
     pub ignore: Vec<IgnoreRule>,
     pub memo: &'a Memo,
 }
@@ -121,11 +126,27 @@ impl Engine<'_> {
         Fingerprint::of(format!("{ignore:?}").as_bytes())
     }
 
-    /// Compares one pair.
-    pub(super) fn compare(&self, wanted: Wanted<'_>, desired: &Value, observed: &Value, managers: Option<&str>, live: bool) -> Comparison {
-        let policy =
-            Policy { schema: self.schema, ignore: &self.ignore, deployers: &[], look_for_additions: live, id: wanted.id, gvk: &wanted.object.gvk() };
-        compare(desired, Observed { value: observed, managers }, &policy)
+    /// Compares one pair; `other` is where the observed value comes from.
+    pub(super) fn compare(&self, wanted: Wanted<'_>, desired: &Value, (other, observed): (&Object, &Value), live: bool) -> Comparison {
+        let pair = self.schemas.pair(&wanted.object.gvk(), &other.version);
+        if let Some(refused) = pair.refused {
+            return Comparison { unjudged: Some(refused), ..Comparison::default() };
+        }
+        let managers = other.meta.managers.as_deref();
+        let policy = Policy {
+            schema: pair.wanted.schema(),
+            ignore: &self.ignore,
+            deployers: &[],
+            look_for_additions: live,
+            id: wanted.id,
+            gvk: &wanted.object.gvk(),
+        };
+        pair.checked(compare(desired, Observed { value: observed, managers }, &policy), &other.version)
+    }
+
+    /// What the schemas of a pair are, for the memo.
+    fn schemas_of(&self, wanted: Wanted<'_>, other: Option<&Object>) -> Option<PairPrint> {
+        other.map(|o| self.schemas.pair(&wanted.object.gvk(), &o.version).print())
     }
 
     /// Git against cluster and Git against backup.
@@ -136,6 +157,7 @@ impl Engine<'_> {
             drops_namespace: wanted.drops_namespace,
             live: live.map(print),
             backup: backup.map(print),
+            schemas: [self.schemas_of(wanted, live), self.schemas_of(wanted, backup)],
         };
         self.memo.trio(key, || self.compare_both(wanted, live, backup))
     }
@@ -148,7 +170,7 @@ impl Engine<'_> {
                 return Comparison::default();
             }
             let value = if is_live { values.live() } else { values.backup() };
-            self.compare(wanted, values.desired(), value, object.meta.managers.as_deref(), is_live)
+            self.compare(wanted, values.desired(), (object, value), is_live)
         };
         let to_live = live.map(|o| pair(o, true));
         let to_backup = backup.map(|o| match (&to_live, live) {
@@ -179,10 +201,12 @@ impl Engine<'_> {
             drops_namespace: past.drops_namespace,
             live: None,
             backup: Some((copy.content.print(), self.memo.managers(copy.meta.managers.as_ref()))),
+            schemas: [None, self.schemas_of(past, Some(copy))],
         };
         self.memo.past(key, || {
-            let c = self.compare(past, &past.value(), &copy.content.value(), copy.meta.managers.as_deref(), false);
-            Past { holds: Outcome::of(&c).holds, differs: Arc::new(c.leaves.into_iter().map(|l| l.path).collect()) }
+            let c = self.compare(past, &past.value(), (copy, &copy.content.value()), false);
+            let differs = c.leaves.iter().filter(|l| l.class != LeafClass::UnknownField).map(|l| l.path.clone()).collect();
+            Past { holds: Outcome::of(&c).holds, differs: Arc::new(differs) }
         })
     }
 }
@@ -212,7 +236,12 @@ impl Values<'_> {
     fn fields(&self, live: Option<&Comparison>, backup: Option<&Comparison>) -> Vec<Field> {
         let mut found: BTreeMap<&FieldPath, (Option<&Leaf>, Option<&Leaf>)> = BTreeMap::new();
         live.into_iter().flat_map(|c| &c.leaves).for_each(|l| found.entry(&l.path).or_default().0 = Some(l));
-        backup.into_iter().flat_map(|c| &c.leaves).for_each(|l| found.entry(&l.path).or_default().1 = Some(l));
+        // What the server has no field for is no difference of a backup either: it is told once, beside the cluster.
+        backup
+            .into_iter()
+            .flat_map(|c| &c.leaves)
+            .filter(|l| l.class != LeafClass::UnknownField)
+            .for_each(|l| found.entry(&l.path).or_default().1 = Some(l));
         let secret = self.wanted.id.gk.is("", "Secret");
         let show = |v: &Value| show(v, secret);
         let field = |(path, (l, b)): (&FieldPath, (Option<&Leaf>, Option<&Leaf>))| {

@@ -287,8 +287,7 @@ impl Teller<'_, '_> {
     /// Git against another side.
     fn against(&self, other: &Object, live: bool) -> Option<Comparison> {
         let wanted = self.case.claim?.wanted(&self.case.id);
-        let managers = other.meta.managers.as_deref();
-        Some(self.join.engine.compare(wanted, &wanted.value(), &other.content.value(), managers, live))
+        Some(self.join.engine.compare(wanted, &wanted.value(), (other, &other.content.value()), live))
     }
 
     fn backups(&self) -> Vec<CopyEvidence> {

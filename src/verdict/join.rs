@@ -12,6 +12,7 @@ use super::{
     fast::FastMap,
     memo::Memo,
     recovery::{Possible, Tri, possible},
+    schemas::SchemaSide,
     scope::Kinds,
     sides::{Cluster, ClusterSide, Gate},
 };
@@ -146,7 +147,8 @@ impl<'a> Join<'a> {
         let backups = BackupSide::of(backed_up, Names::of(&live.kinds), now, config.stale_after);
         let seen = |id: &ObjectId| live.objects.contains_key(id) || backups.holds(id);
         let git = GitSide::of(declared, config, now, &kinds, memo, &seen);
-        let engine = Engine { schema: super::SCHEMA, ignore, memo };
+        let schemas = SchemaSide::new(live, kinds.definitions(), memo);
+        let engine = Engine { schemas, ignore, memo };
         let mut join = Self { inputs, engine, memo, kinds, cluster, backups, git, cases: Vec::new() };
         join.gather();
         join.settle();

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use super::{
     compared::{Past, Trio},
     fast::{FastMap, quick_hash},
+    schemas::PairPrint,
 };
 use crate::object::{Content, Fingerprint};
 
@@ -30,6 +31,8 @@ pub(super) struct TrioKey {
     pub live: Option<(Fingerprint, u64)>,
     /// The backup's content and its field managers.
     pub backup: Option<(Fingerprint, u64)>,
+    /// The schemas that the comparisons with the cluster and the backup stand on.
+    pub schemas: [Option<PairPrint>; 2],
 }
 
 /// What is read out of a CustomResourceDefinition.
@@ -93,6 +96,7 @@ pub struct Memo {
     labels: RefCell<Cache<Fingerprint, Arc<Map<String, Value>>>>,
     definitions: RefCell<Cache<Fingerprint, Arc<Definition>>>,
     managers: RefCell<Cache<usize, (Arc<str>, u64)>>,
+    schemas: RefCell<Cache<Fingerprint, Option<Arc<crate::drift::schema::Definition>>>>,
 }
 
 impl Default for Memo {
@@ -122,6 +126,7 @@ impl Memo {
             labels: RefCell::default(),
             definitions: RefCell::default(),
             managers: RefCell::default(),
+            schemas: RefCell::default(),
         }
     }
 
@@ -151,6 +156,7 @@ impl Memo {
         self.labels.borrow_mut().sweep(round);
         self.definitions.borrow_mut().sweep(round);
         self.managers.borrow_mut().sweep(round);
+        self.schemas.borrow_mut().sweep(round);
     }
 
     fn remember<K: Eq + Hash, V: Clone>(&self, cache: &RefCell<Cache<K, V>>, key: K, make: impl FnOnce() -> V) -> (V, bool) {
@@ -204,6 +210,20 @@ impl Memo {
     pub(super) fn labels(&self, content: &Content) -> Arc<Map<String, Value>> {
         let read = || Arc::new(content.value().pointer("/metadata/labels").and_then(Value::as_object).cloned().unwrap_or_default());
         self.remember(&self.labels, content.print(), read).0
+    }
+
+    /// The schemas in a CustomResourceDefinition. Read once for each content: some definitions are a megabyte.
+    pub(super) fn schema(&self, content: &Content) -> Option<Arc<crate::drift::schema::Definition>> {
+        let read = || crate::drift::schema::definition::read(&content.value()).map(Arc::new);
+        self.remember(&self.schemas, content.print(), read).0
+    }
+
+    /// Definitions of this run whose schemas could not be read in full.
+    pub(super) fn definition_problems(&self) -> Vec<(crate::object::GroupKind, String)> {
+        let round = self.round.get();
+        let cache = self.schemas.borrow();
+        let used = cache.entries.values().filter(|(_, used)| *used == round).filter_map(|(d, _)| d.as_ref());
+        used.filter_map(|d| Some((d.gk.clone(), d.problem.clone()?))).collect()
     }
 
     /// What a CustomResourceDefinition defines; empty texts if it is not one.

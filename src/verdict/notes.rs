@@ -10,6 +10,7 @@ use super::{
     words,
 };
 use crate::{
+    drift::LeafClass,
     object::{GroupKind, ObjectId, Text},
     report::model::{BlindSpot, Drift, Note, ObjectReport, Presence},
     witness::{Commit, Listing},
@@ -54,6 +55,8 @@ pub(super) fn notes(join: &Join<'_>, objects: &[ObjectReport]) -> Vec<Note> {
     unread_apps(join, &mut out);
     histories(join, objects, &mut out);
     clocks(join, &mut out);
+    unknown_fields(objects, &mut out);
+    schemas(join, &mut out);
     out.sort_by(|a, b| (&a.reason, &a.message).cmp(&(&b.reason, &b.message)));
     out
 }
@@ -113,6 +116,35 @@ fn histories(join: &Join<'_>, objects: &[ObjectReport], out: &mut Vec<Note>) {
             let windows = words::count(dateless, "open window has", "open windows have");
             out.push(note("history_short", format!("app {name}: {windows} no start, because history was not searched further: {why}")));
         }
+    }
+}
+
+/// Fields that the server drops. Whoever wrote them believes that they are in force.
+fn unknown_fields(objects: &[ObjectReport], out: &mut Vec<Note>) {
+    let mut found: Vec<String> = Vec::new();
+    for object in objects {
+        for field in object.fields.iter().filter(|f| f.class == Some(LeafClass::UnknownField)) {
+            let place = match (&field.file, field.line) {
+                (Some(file), Some(line)) => format!(" ({file}:{line})"),
+                _ => String::new(),
+            };
+            found.push(format!("{} {}{place}", object.id, field.path));
+        }
+    }
+    if !found.is_empty() {
+        let fields = words::count(found.len() as u64, "field that Git sets is", "fields that Git sets are");
+        let message = format!("{fields} unknown to the server, which drops them: {}: correct the name or take it out", names(&found));
+        out.push(note("unknown_field", message));
+    }
+}
+
+/// Definitions whose kinds are compared with less than a whole schema.
+fn schemas(join: &Join<'_>, out: &mut Vec<Note>) {
+    for (gk, why) in join.engine.schemas.problems() {
+        out.push(note(
+            "schema_unread",
+            format!("the definition of {gk} cannot be read in full, so its objects are compared with less knowledge: {why}"),
+        ));
     }
 }
 

@@ -58,6 +58,11 @@ impl<'a> Kinds<'a> {
         Self { live, definitions, known: RefCell::default() }
     }
 
+    /// All definitions that a witness has, the cluster's before the others of the same name.
+    pub(super) fn definitions(&self) -> Vec<&'a Object> {
+        self.definitions.clone()
+    }
+
     /// What is known of a kind; `None` if nobody says.
     pub(super) fn facts(&self, gk: &GroupKind, memo: &Memo) -> Option<KindFacts> {
         if let Some(known) = self.known.borrow().get(gk) {

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     config::Layer,
+    drift::LeafClass,
     object::Text,
     report::model::{CoverageCell, CoverageScope, Drift, ObjectReport, Presence, Recovery, Side, Summary, Suppressed, UnknownCount, WindowState},
 };
@@ -66,8 +67,14 @@ pub(super) fn summary(objects: &[ObjectReport], window: WindowState) -> Summary 
         recovery_by_layer: Layer::ALL.into_iter().map(by_layer).collect(),
         unknown: unknown.into_iter().map(|((side, reason), objects)| UnknownCount { side, reason, objects }).collect(),
         coverage: coverage(objects),
+        unknown_fields: objects.iter().map(unknown_fields).sum(),
         window,
     }
+}
+
+/// Fields of an object that Git sets and that the server has not.
+pub(super) fn unknown_fields(object: &ObjectReport) -> u64 {
+    object.fields.iter().filter(|f| f.class == Some(LeafClass::UnknownField)).count() as u64
 }
 
 /// What rules left out: fields by the rules of the drift engine, objects by the rules for what controllers make.

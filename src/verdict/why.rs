@@ -189,7 +189,7 @@ impl Teller<'_, '_> {
             }),
             Drift::Changed => {
                 let edited = fields().find(|f| f.report.owner.as_ref().is_some_and(|o| !deploys(o)));
-                let shown = edited.or_else(|| fields().find(|f| f.report.class != Some(LeafClass::Added)))?;
+                let shown = edited.or_else(|| fields().find(|f| !matches!(f.report.class, Some(LeafClass::Added | LeafClass::UnknownField))))?;
                 let more = fields().count() - 1;
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };
                 let live = shown.report.live.as_deref().map_or_else(|| "gone".into(), plain);

@@ -18,6 +18,7 @@ mod daemon_noise;
 mod daemon_page;
 mod deploy;
 mod drift_exam;
+mod drift_schemas;
 mod exam;
 mod fuzz;
 mod generated;

@@ -17,7 +17,16 @@ ROOTS = [
     (f"{MODULES}/k8s.io/kube-aggregator@v0.{MINOR}/pkg/apis", "io.k8s.kube-aggregator.pkg.apis"),
 ]
 SHORT = ["io.k8s.api.", "io.k8s.apimachinery.pkg.apis.", "io.k8s.apiextensions-apiserver.pkg.apis.", "io.k8s.kube-aggregator.pkg.apis."]
-OPAQUE = {"io.k8s.apimachinery.pkg.api.resource.Quantity": "q", "io.k8s.apimachinery.pkg.util.intstr.IntOrString": "i"}
+OPAQUE = {
+    "io.k8s.apimachinery.pkg.api.resource.Quantity": "q",
+    "io.k8s.apimachinery.pkg.util.intstr.IntOrString": "i",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.Duration": "d",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.Time": "t",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime": "t",
+}
+# Either a schema, or something beside it that has no fields of its own.
+PROPS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
+EITHER = {PROPS + "OrArray", PROPS + "OrBool", PROPS + "OrStringArray"}
 
 
 def pointers():
@@ -64,13 +73,19 @@ def short(name):
 
 
 def element(schema, queue):
-    """q, i, b, the name of a struct, or - for plain scalars and free form."""
+    """q, i, d, t, b, the name of a struct, ? for free form, or - for plain scalars."""
     ref = schema.get("$ref", "").removeprefix("#/definitions/")
+    if ref in EITHER:
+        ref = PROPS
     if ref in OPAQUE:
         return OPAQUE[ref]
     if ref and "properties" in spec[ref]:
         queue.append(ref)
         return short(ref)
+    if ref and spec[ref].get("type", "object") != "object":
+        return "-"
+    if ref or schema.get("type", "object") == "object":
+        return "?"
     return "b" if schema.get("format") == "byte" else "-"
 
 
@@ -84,12 +99,9 @@ def field(schema, pointer, queue):
         lead = "=" if schema.get("x-kubernetes-map-type") == "atomic" else ""
         inner = schema["additionalProperties"]
         # A map of lists (requests of claims, extra of users) is free form here.
-        e = "-" if inner.get("type") == "array" else element(inner, queue)
+        e = "?" if inner.get("type") == "array" else element(inner, queue)
         return f"{{{lead}{e}"
-    e = element(schema, queue)
-    if e in "qib":
-        return star + e
-    return star + e if pointer or e != "-" else None
+    return star + element(schema, queue)
 
 
 queue, kinds, done, lines = [], [], set(), []
@@ -106,15 +118,14 @@ while queue:
     done.add(name)
     d, out = spec[name], []
     for key, schema in sorted(d["properties"].items()):
-        if key == "status" and "metadata" in d["properties"] or key == "managedFields":
-            continue
-        text = field(schema, key in is_pointer.get(name, ()), queue)
-        if text:
-            out.append(f"{key}:{text}")
+        # What the server alone writes is not looked into.
+        opaque = key == "status" and "metadata" in d["properties"] or key == "managedFields"
+        text = "?" if opaque else field(schema, key in is_pointer.get(name, ()), queue)
+        out.append(key if text == "-" else f"{key}:{text}")
     atomic = "=" if d.get("x-kubernetes-map-type") == "atomic" else ""
     lines.append(f"type\t{short(name)}\t{atomic}\t{' '.join(out)}")
 print(f"# Shapes of the built-in kinds of Kubernetes 1.{MINOR}; printed by tests/tools/schema_table.py. Facts from kubernetes/api/openapi-spec")
-print("# and the Go types (Apache-2.0). Fields that are plain scalars without a meaningful zero are left out.")
-print("# * pointer: zero and empty mean something.  q quantity  i int-or-string  b base64 bytes  - scalar or free form")
+print("# and the Go types (Apache-2.0). A field without a shape is a plain scalar without a meaningful zero.")
+print("# * pointer: zero and empty mean something.  q quantity  i int-or-string  d duration  t time  b base64 bytes  - scalar  ? free form")
 print("# [=X atomic list  [~X set  [#k#X keyed list  {X map  {=X atomic map  X struct  third column = : the struct is atomic")
 print("\n".join(sorted(kinds) + sorted(lines)))

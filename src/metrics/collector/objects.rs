@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{super::table, Sheet, truth};
 use crate::{
     config::{self, AppName, Layer},
+    drift::LeafClass,
     report::{
         Report,
         model::{CoverageScope, Drift, ObjectReport, Presence, Recovery, Side},
@@ -91,6 +92,14 @@ fn ignored(sheet: &mut Sheet, report: &Report, apps: &BTreeSet<&str>) {
     }
     for (app, count) in ignored {
         sheet.put(&table::DRIFT_IGNORED, &[app], count as f64);
+    }
+    let mut unknown: BTreeMap<&str, usize> = apps.iter().map(|app| (*app, 0)).collect();
+    for object in &report.objects {
+        let fields = object.fields.iter().filter(|f| f.class == Some(LeafClass::UnknownField)).count();
+        *unknown.entry(app_of(object, apps)).or_default() += fields;
+    }
+    for (app, count) in unknown {
+        sheet.put(&table::UNKNOWN_FIELDS, &[app], count as f64);
     }
 }
 

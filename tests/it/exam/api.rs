@@ -8,7 +8,10 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use serde_json::Value;
+use snapgap::{cluster, drift::schema::definition, object::Redactor};
 use tokio::runtime::Runtime;
+
+use super::verdicts::Schemata;
 
 /// Why the server did not do it.
 #[derive(Clone, Debug)]
@@ -54,6 +57,17 @@ impl Api {
 
     pub fn get(&self, path: &str) -> Result<Value, Refusal> {
         self.send("GET", path, "application/json", None)
+    }
+
+    /// What the server describes of its kinds, read as the product reads it, and the definitions among these objects.
+    pub fn schemata(&self, kubeconfig: &Path, definitions: &[Value]) -> Schemata {
+        let settings = snapgap::config::Cluster { kubeconfig: Some(kubeconfig.to_owned()), secrets: true, ..Default::default() };
+        let live = self.runtime.block_on(async {
+            let connection = cluster::Connection::connect(&settings).await.expect("a connection");
+            cluster::read(&connection, &settings, &Redactor::new([7; 32]), &cluster::Limits::default(), &|_| {}).await
+        });
+        assert!(live.schemas.failure.is_none(), "{:?}", live.schemas.failure);
+        Schemata { definitions: definitions.iter().filter_map(definition::read).collect(), served: live.schemas }
     }
 
     /// Asks which kinds are served. Again after a CustomResourceDefinition came.

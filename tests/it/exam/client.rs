@@ -8,7 +8,7 @@ use super::{
     api::label,
     edits::{Edit, Op},
     run::{Exam, Placed, Way},
-    verdicts::{ours, theirs},
+    verdicts::theirs,
 };
 
 fn list(objects: impl IntoIterator<Item = Value>) -> String {
@@ -78,7 +78,7 @@ pub fn rounds(exam: &Exam<'_>, mut placed: Vec<Placed>) {
         let predicted = predict(exam, &git.iter().map(|(_, _, d)| d.clone()).collect::<Vec<_>>());
         for (p, edit, desired) in &git {
             if let Some(then) = predicted.get(&label(desired)) {
-                let mine = ours(desired, &p.live, Way::Client.manager());
+                let mine = exam.ours(desired, &p.live, Way::Client);
                 exam.hold(Way::Client, desired, &mine, &p.live, then, edit, "git");
             }
         }
@@ -100,7 +100,7 @@ fn live_round(exam: &Exam<'_>, placed: &mut [Placed], dice: &mut [super::edits::
     for (n, edit, live) in &edited {
         let p = &mut placed[*n];
         if let Some(then) = predicted.get(&label(&p.desired)) {
-            let mine = ours(&p.desired, live, Way::Client.manager());
+            let mine = exam.ours(&p.desired, live, Way::Client);
             exam.hold(Way::Client, &p.desired, &mine, live, then, edit, person);
         }
         match exam.api.json_patch(&p.desired, person, &edit.backward()).or_else(|_| exam.api.replace(&p.live, person)) {

@@ -11,13 +11,13 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use snapgap::drift::LeafClass;
+use snapgap::drift::{Comparison, LeafClass};
 
 use super::{
     api::{Api, Refusal, label},
     client,
     edits::{Dice, Edit, Op, Pool, draw, pool, schema_path},
-    verdicts::{Standing, empty, knows_more, leaf_path, ours, stand, theirs},
+    verdicts::{Schemata, Standing, empty, knows_more, leaf_path, ours, stand, theirs},
 };
 use crate::support::{control_plane::ControlPlane, program::eventually};
 
@@ -106,6 +106,7 @@ pub struct Exam<'a> {
     pool: Pool,
     /// By kind: all manifests, to add from.
     donors: BTreeMap<String, Vec<Value>>,
+    schemata: Schemata,
     out: Mutex<Outcome>,
 }
 
@@ -153,13 +154,15 @@ impl<'a> Exam<'a> {
     pub fn new(plane: &'a ControlPlane, manifests: &[Value], plan: Plan) -> Self {
         let mut donors: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         manifests.iter().for_each(|m| donors.entry(kind(m).to_owned()).or_default().push(m.clone()));
-        Self { api: Api::connect(&plane.admin()), plane, plan, pool: pool(manifests), donors, out: Mutex::default() }
+        Self { api: Api::connect(&plane.admin()), plane, plan, pool: pool(manifests), donors, schemata: Schemata::default(), out: Mutex::default() }
     }
 
     /// The whole exam over these manifests.
-    pub fn run(self, manifests: &[Value]) -> Outcome {
+    pub fn run(mut self, manifests: &[Value]) -> Outcome {
         let placed = self.place(manifests);
         self.calm(&placed);
+        let definitions: Vec<Value> = placed.iter().filter(|p| kind(&p.desired) == "CustomResourceDefinition").map(|p| p.live.clone()).collect();
+        self.schemata = self.api.schemata(&self.plane.admin(), &definitions);
         let placed = self.silence(placed);
         let (client, others): (Vec<Placed>, Vec<Placed>) = placed.into_iter().partition(|p| p.way == Way::Client);
         let next = AtomicUsize::new(0);
@@ -178,6 +181,11 @@ impl<'a> Exam<'a> {
 
     pub fn plane(&self) -> &ControlPlane {
         self.plane
+    }
+
+    /// What the engine says of a live object.
+    pub fn ours(&self, desired: &Value, live: &Value, way: Way) -> Comparison {
+        ours(&*self.schemata.of(desired), desired, live, way.manager())
     }
 
     pub fn plan(&self) -> Plan {
@@ -269,13 +277,13 @@ impl<'a> Exam<'a> {
                 continue;
             };
             p.live = live;
-            let mine = ours(&p.desired, &p.live, p.way.manager());
+            let mine = self.ours(&p.desired, &p.live, p.way);
             self.with(|o| o.objects += 1);
-            for leaf in &mine.leaves {
+            for leaf in mine.leaves.iter().filter(|l| l.class != LeafClass::UnknownField) {
                 let key = format!("{} {} {:?} {}", p.way.name(), kind(&p.desired), leaf.class, leaf_path(leaf));
                 self.with(|o| drop(o.noise.insert(key, format!("{} {leaf:?}", label(&p.desired)))));
             }
-            if mine.leaves.is_empty() {
+            if mine.leaves.iter().all(|l| l.class == LeafClass::UnknownField) {
                 clean.push(p);
             }
         }
@@ -325,7 +333,7 @@ impl<'a> Exam<'a> {
     }
 
     fn ask(&self, way: Way, desired: &Value, live: &Value, edit: &Edit, who: &str) {
-        let mine = ours(desired, live, way.manager());
+        let mine = self.ours(desired, live, way);
         match self.api.apply(desired, way.manager(), true) {
             Ok(predicted) => self.hold(way, desired, &mine, live, &predicted, edit, who),
             Err(refusal) => {
@@ -351,7 +359,7 @@ impl<'a> Exam<'a> {
 
     /// Counts one pair of answers.
     #[expect(clippy::too_many_arguments)]
-    pub fn hold(&self, way: Way, desired: &Value, mine: &snapgap::drift::Comparison, live: &Value, predicted: &Value, edit: &Edit, who: &str) {
+    pub fn hold(&self, way: Way, desired: &Value, mine: &Comparison, live: &Value, predicted: &Value, edit: &Edit, who: &str) {
         let changes = theirs(live, predicted);
         let set_by_git = edit.value.as_ref().filter(|_| who == "git");
         let dropped = set_by_git.is_some_and(|v| loses(v, predicted.pointer(&edit.pointer))).then(|| schema_path(&edit.pointer));
@@ -382,7 +390,7 @@ impl<'a> Exam<'a> {
             Way::Apply => self.api.apply(&placed.desired, placed.way.manager(), false),
             _ => back,
         };
-        let clean = |live: &Value| ours(&placed.desired, live, placed.way.manager()).leaves.iter().all(|l| l.class == LeafClass::Added);
+        let clean = |live: &Value| self.ours(&placed.desired, live, placed.way).leaves.iter().all(|l| matches!(l.class, LeafClass::Added | LeafClass::UnknownField));
         match healed {
             Ok(live) if clean(&live) => {
                 placed.live = live;

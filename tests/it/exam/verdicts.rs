@@ -1,9 +1,14 @@
 //! Our verdict beside the server's: what a dry run would change, and whether the two say the same.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use snapgap::{
-    drift::{Builtin, Comparison, LeafClass, Observed, Policy, compare},
-    object::{Object, Quantity, Redactor, Step, admit},
+    drift::{
+        Builtin, Comparison, LeafClass, Observed, Policy, Schema, compare,
+        schema::{Definition, Origin, Schemas, Shape},
+    },
+    object::{Gvk, Object, Quantity, Redactor, Step, admit},
 };
 
 /// An object as the engine takes it in. Secret values are hidden on both sides by the same key, so that they stay comparable.
@@ -11,9 +16,28 @@ pub fn taken_in(value: &Value) -> Object {
     admit(value.clone(), &Redactor::new([7; 32])).unwrap_or_else(|e| panic!("{e}: {value}"))
 }
 
+/// The schemas of one server: definitions first, then what it describes, then the table, as the product looks them up.
+#[derive(Default)]
+pub struct Schemata {
+    pub definitions: Vec<Definition>,
+    pub served: Arc<Schemas>,
+}
+
+impl Schemata {
+    pub fn of(&self, object: &Value) -> Box<dyn Schema> {
+        let text = |key: &str| object[key].as_str().unwrap_or_default();
+        let gvk = Gvk::parse(text("apiVersion"), text("kind"));
+        let defined = self.definitions.iter().find_map(|d| Shape::of(&d.index, &gvk, Origin::Definition, true));
+        match defined.or_else(|| self.served.served(&gvk)).or_else(|| self.served.bundled(&gvk)) {
+            Some(shape) => Box::new(shape),
+            None => Box::new(Builtin),
+        }
+    }
+}
+
 /// What the engine says of a live object.
-pub fn ours(desired: &Value, live: &Value, manager: &str) -> Comparison {
-    prepared(&taken_in(desired), &taken_in(live)).judge(manager)
+pub fn ours(schema: &dyn Schema, desired: &Value, live: &Value, manager: &str) -> Comparison {
+    prepared(&taken_in(desired), &taken_in(live)).judge(schema, manager)
 }
 
 /// Schema path of a reported leaf: positions and items as `*`.
@@ -113,7 +137,7 @@ fn filled_in(change: &Change, all: &[Change]) -> bool {
 
 /// Holds our answer against the server's. `dropped` is what Git sets and the server does not keep: a field that it does not know.
 pub fn stand(mine: &Comparison, changes: &[Change], dropped: Option<&str>) -> Standing {
-    let asks: Vec<String> = mine.leaves.iter().filter(|l| l.class != LeafClass::Added).map(leaf_path).collect();
+    let asks: Vec<String> = mine.leaves.iter().filter(|l| !matches!(l.class, LeafClass::Added | LeafClass::UnknownField)).map(leaf_path).collect();
     let mut reason = None;
     let mut disputed: Vec<(String, &'static str)> = Vec::new();
     for change in changes.iter().filter(|c| !asks.iter().any(|a| related(a, &c.path))) {
@@ -146,7 +170,8 @@ pub fn stand(mine: &Comparison, changes: &[Change], dropped: Option<&str>) -> St
         return Standing::Disputed(disputed);
     }
     if changes.is_empty() && !mine.leaves.is_empty() {
-        reason = Some("addition");
+        let unknown = mine.leaves.iter().any(|l| l.class == LeafClass::UnknownField);
+        reason = reason.or(Some(if unknown { "dropped" } else { "addition" }));
     }
     reason.map_or(Standing::Agreed, Standing::Documented)
 }
@@ -173,10 +198,10 @@ pub fn prepared(desired: &Object, live: &Object) -> Prepared {
 
 impl Prepared {
     /// The engine's answer.
-    pub fn judge(&self, manager: &str) -> Comparison {
+    pub fn judge(&self, schema: &dyn Schema, manager: &str) -> Comparison {
         let gvk = self.desired.gvk();
         let deployers = [manager];
-        let policy = Policy { schema: &Builtin, ignore: &[], deployers: &deployers, look_for_additions: true, id: &self.desired.id, gvk: &gvk };
+        let policy = Policy { schema, ignore: &[], deployers: &deployers, look_for_additions: true, id: &self.desired.id, gvk: &gvk };
         compare(&self.values.0, Observed { value: &self.values.1, managers: self.live.meta.managers.as_deref() }, &policy)
     }
 }

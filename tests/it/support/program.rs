@@ -25,6 +25,18 @@ pub fn free_port() -> u16 {
     std::iter::repeat_with(port).take(2_000).find(|p| TcpListener::bind(("127.0.0.1", *p)).is_ok()).expect("a free port")
 }
 
+/// Asks again and again until there is an answer; `None` if there was none in time.
+pub fn eventually_some<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    let begun = Instant::now();
+    loop {
+        match ask() {
+            Some(answer) => return Some(answer),
+            None if begun.elapsed() > limit => return None,
+            None => thread::sleep(Duration::from_millis(100)),
+        }
+    }
+}
+
 /// Waits until something is true, or panics with what it was waiting for.
 pub fn eventually(what: &str, limit: Duration, mut ready: impl FnMut() -> bool) {
     let begun = Instant::now();
