@@ -390,7 +390,9 @@ impl<'a> Exam<'a> {
             Way::Apply => self.api.apply(&placed.desired, placed.way.manager(), false),
             _ => back,
         };
-        let clean = |live: &Value| self.ours(&placed.desired, live, placed.way).leaves.iter().all(|l| matches!(l.class, LeafClass::Added | LeafClass::UnknownField));
+        let clean = |live: &Value| {
+            self.ours(&placed.desired, live, placed.way).leaves.iter().all(|l| matches!(l.class, LeafClass::Added | LeafClass::UnknownField))
+        };
         match healed {
             Ok(live) if clean(&live) => {
                 placed.live = live;
