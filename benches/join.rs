@@ -101,6 +101,7 @@ fn config() -> Config {
         velero: Velero { namespace: "velero".into(), backups: Vec::new(), limits },
         layers: LayerRules::default(),
         ignore: Vec::new(),
+        managers: Default::default(),
         render: Render {
             sandbox: Sandbox::Strict,
             kustomize: "kustomize".into(),

@@ -40,8 +40,7 @@ fn judged(desired: &Value, observed: &Value, managers: Option<&str>) -> usize {
     let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
     let gvk = Gvk::parse(&text(&desired["apiVersion"]), &text(&desired["kind"]));
     let id = ObjectId::new(&gvk.gk.group, &gvk.gk.kind, None, "a");
-    let policy = Policy { schema: &Builtin, ignore: &[], deployers: &[], look_for_additions: true, id: &id, gvk: &gvk };
-    compare(desired, Observed { value: observed, managers }, &policy).leaves.len()
+    compare(desired, Observed { value: observed, managers, applied: None }, &Policy::of(&Builtin, &id, &gvk)).leaves.len()
 }
 
 /// Whatever stands in managedFields, it names owners at most: what Git sets is judged the same with and without.

@@ -54,6 +54,8 @@ pub struct Config {
     pub layers: LayerRules,
     /// Differences to leave out, by the user's own rules.
     pub ignore: Vec<IgnoreRule>,
+    /// What kind of writer a field manager is.
+    pub managers: crate::drift::Managers,
     /// How exec renderers are confined.
     pub render: Render,
     /// How old a stage's last good value may be before what depends on it becomes unknown.

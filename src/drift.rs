@@ -3,13 +3,14 @@
 //! The interface is meant to outlive today's engine: a deeper one replaces the inside of [`compare()`], not its shape.
 //!
 //! What today's engine does not know, it keeps silent and counts, or leaves to the reader as drift:
-//! * the schema of custom resources: their lists have one writer as a whole and an order, what Git does not set inside them is not told
-//!   from a default, and quantities and durations are told by name and by form;
+//! * custom resources without a definition: their lists have one writer as a whole and an order, what Git does not set inside them is not
+//!   told from a default, and quantities and durations are told by name and by form;
 //! * what other objects say: replicas are left to an autoscaler if the scale subresource's owner is a controller, whatever its range;
-//! * a value that admission rewrites stays under its writer's name, so it shows as `changed`;
+//! * a value that admission rewrites stays under its writer's name: unless last-applied tells, it shows as `changed`;
 //! * the order of keyed lists, also of `env` and `initContainers`, where it can matter.
 
 pub mod compare;
+mod found;
 mod ignore;
 mod judge;
 mod lists;
@@ -27,7 +28,10 @@ mod laws;
 #[cfg(test)]
 mod mutation;
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    sync::{Arc, LazyLock},
+};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -35,6 +39,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use compare::compare;
+pub use owners::{Managers, Writer};
 pub use schema::Builtin;
 
 use crate::{
@@ -54,9 +59,31 @@ pub enum LeafClass {
     Added,
     /// Only the other side has it, and the deployer owns it: Git dropped it, and it stayed.
     Removed,
+    /// A person ran the object otherwise for now: a restart, a scale by hand, a paused rollout.
+    Operational,
+    /// Git sets it, and a webhook or a controller made something else of it: the next sync will not heal that.
+    Policy,
     /// Git sets it, but the server's schema has no such field, so the server drops it: a typo, or a field of another version. It is shown
     /// and counted, and is no drift.
     UnknownField,
+}
+
+impl LeafClass {
+    /// All classes.
+    pub const ALL: [Self; 7] = [Self::Changed, Self::Missing, Self::Added, Self::Removed, Self::Operational, Self::Policy, Self::UnknownField];
+
+    /// The stable name: report field and word in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Missing => "missing",
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Operational => "operational",
+            Self::Policy => "policy",
+            Self::UnknownField => "unknown_field",
+        }
+    }
 }
 
 /// One differing leaf.
@@ -72,19 +99,45 @@ pub struct Leaf {
     pub observed: Option<Value>,
     /// Field manager that owns the observed leaf.
     pub owner: Option<Text>,
+    /// What kind of writer that is.
+    pub writer: Option<Writer>,
     /// When it last wrote.
     pub time: Option<Timestamp>,
 }
 
+impl Leaf {
+    /// Whether it lies beside what Git sets: taking it away restores nothing that Git asks for, nor does a restore bring it against Git.
+    pub fn is_addition(&self) -> bool {
+        self.desired.is_none() && matches!(self.class, LeafClass::Added | LeafClass::Operational)
+    }
+}
+
+/// One difference that a rule kept silent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quiet {
+    /// Where.
+    pub path: FieldPath,
+    /// What Git sets, if it sets something.
+    pub desired: Option<Value>,
+    /// What the other side has.
+    pub observed: Option<Value>,
+    /// Field manager that owns the observed leaf, where that was asked.
+    pub owner: Option<Text>,
+}
+
 /// Differences that a rule kept silent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Silence {
     /// Stable name of the rule.
     pub rule: Cow<'static, str>,
     /// Why it exists, for people.
     pub reason: Cow<'static, str>,
+    /// Where the rule stands; empty for those that are built in.
+    pub origin: Text,
     /// Leaves.
     pub leaves: u32,
+    /// The leaves themselves, if the policy asks for them.
+    pub listed: Vec<Quiet>,
 }
 
 /// The outcome of one comparison.
@@ -99,14 +152,14 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Whether the observed object holds everything that Git sets: no leaf is `Changed` or `Missing`.
+    /// Whether the observed object holds everything that Git sets: no leaf but of an unknown field has a desired value.
     pub fn holds_desired(&self) -> bool {
-        self.unjudged.is_none() && !self.leaves.iter().any(|l| matches!(l.class, LeafClass::Changed | LeafClass::Missing))
+        self.unjudged.is_none() && !self.leaves.iter().any(|l| l.desired.is_some() && l.class != LeafClass::UnknownField)
     }
 
-    /// Whether the observed object also holds nothing that Git has dropped: no leaf is `Changed`, `Missing` or `Removed`.
+    /// Whether the observed object also holds nothing that Git has dropped: every leaf is an addition or of an unknown field.
     pub fn holds_only_desired(&self) -> bool {
-        self.holds_desired() && !self.leaves.iter().any(|l| l.class == LeafClass::Removed)
+        self.unjudged.is_none() && self.leaves.iter().all(|l| l.is_addition() || l.class == LeafClass::UnknownField)
     }
 }
 
@@ -117,9 +170,11 @@ pub struct Observed<'a> {
     pub value: &'a Value,
     /// `metadata.managedFields` as JSON text, if known.
     pub managers: Option<&'a str>,
+    /// What kubectl or Argo CD last applied client-side, as JSON text, if that is known.
+    pub applied: Option<&'a str>,
 }
 
-/// What is known of the schema of a kind. The built-in implementation is a table; one over OpenAPI and CRDs takes its place later.
+/// What is known of the schema of a kind: [`schema::Shape`] is one kind of the cluster's own API, [`Builtin`] a table and conventions.
 pub trait Schema: Sync {
     /// How the list at this path (list items stand as `*`) is paired.
     fn list_kind(&self, gvk: &Gvk, path: &[&str]) -> ListKind;
@@ -178,17 +233,28 @@ pub enum ListKind {
 }
 
 /// What applies to a comparison besides the two objects.
+#[derive(Clone, Copy)]
 pub struct Policy<'a> {
     /// Schema knowledge.
     pub schema: &'a dyn Schema,
     /// The user's ignore rules that still hold.
     pub ignore: &'a [IgnoreRule],
-    /// Field managers that count as the deployer.
-    pub deployers: &'a [&'a str],
+    /// What kind of writer a field manager is.
+    pub managers: &'a Managers,
     /// Whether the observed side is a live object (a person's additions are looked for) or a backup.
     pub look_for_additions: bool,
+    /// Whether silences also list their leaves.
+    pub list_silences: bool,
     /// The object, for rules that name objects.
     pub id: &'a ObjectId,
     /// Version that Git names.
     pub gvk: &'a Gvk,
+}
+
+impl<'a> Policy<'a> {
+    /// The policy for a live object with nothing configured.
+    pub fn of(schema: &'a dyn Schema, id: &'a ObjectId, gvk: &'a Gvk) -> Self {
+        static BUILT_IN: LazyLock<Managers> = LazyLock::new(Managers::default);
+        Self { schema, ignore: &[], managers: &BUILT_IN, look_for_additions: true, list_silences: false, id, gvk }
+    }
 }

@@ -5,7 +5,7 @@
 pub mod diff;
 pub mod evidence;
 pub mod exit;
-mod groups;
+pub(crate) mod groups;
 pub mod json;
 pub mod markdown;
 pub mod model;

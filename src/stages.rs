@@ -7,3 +7,4 @@ pub mod backups;
 pub mod cluster;
 pub mod git;
 pub mod history;
+pub mod mark;

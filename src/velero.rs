@@ -7,6 +7,7 @@ pub mod cron;
 pub mod custom;
 pub mod files;
 pub mod glob;
+pub mod moment;
 pub mod names;
 pub mod scope;
 pub mod state;

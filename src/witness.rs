@@ -397,6 +397,14 @@ pub struct MissingObject {
     pub message: String,
 }
 
+impl Backup {
+    /// Whether it may be the one that speaks for an object. One whose archive is damaged may: what it held is not known, so an older
+    /// backup must not answer in its place.
+    pub fn counts(&self) -> bool {
+        self.state.usable() || matches!(self.content, BackupContent::Damaged(_))
+    }
+}
+
 /// What a backup holds, as far as it was read.
 #[derive(Clone, Debug)]
 pub enum BackupContent {
@@ -404,6 +412,18 @@ pub enum BackupContent {
     Read(Arc<Archive>),
     /// Not read: what it holds cannot be said.
     Unread(Failure),
+    /// Not readable, as the archive at hand is damaged, of a backup that could be restored from otherwise.
+    Damaged(Failure),
+}
+
+impl BackupContent {
+    /// The archive, or why it is not known what it holds.
+    pub fn archive(&self) -> Result<&Arc<Archive>, &Failure> {
+        match self {
+            Self::Read(archive) => Ok(archive),
+            Self::Unread(failure) | Self::Damaged(failure) => Err(failure),
+        }
+    }
 }
 
 /// The content of one archive.

@@ -148,7 +148,7 @@ pub struct ReportArgs {
     /// Everything: objects with nothing to report too.
     #[arg(long)]
     pub all: bool,
-    /// The moment to speak of, instead of now.
+    /// The moment to speak of, instead of now: ages, expiry, and which backups had ended. Git and the cluster are read as they are.
     #[arg(long, value_name = "RFC3339")]
     pub now: Option<jiff::Timestamp>,
     /// Exit with 1 if any of these is found.
@@ -201,7 +201,7 @@ pub struct ExplainArgs {
     /// Output form.
     #[arg(long, short, value_enum, default_value_t = ExplainOutput::Text)]
     pub output: ExplainOutput,
-    /// The moment to speak of, instead of now.
+    /// The moment to speak of, instead of now: ages, expiry, and which backups had ended. Git and the cluster are read as they are.
     #[arg(long, value_name = "RFC3339")]
     pub now: Option<jiff::Timestamp>,
 }
@@ -221,7 +221,7 @@ pub struct RenderArgs {
     /// The app's name.
     #[arg(value_name = "APP")]
     pub app: String,
-    /// Render another commit than the tip.
+    /// Render another commit than the tip; the first digits of its id are enough.
     #[arg(long, value_name = "SHA")]
     pub commit: Option<String>,
     /// Where to look.

@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write as _,
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
@@ -14,6 +15,9 @@ use crate::config::{
     Config, Renderer,
     file::{File, Surroundings},
 };
+
+/// Bytes of a configuration file. Thousands of apps fit in.
+const MAX_FILE: u64 = 4 << 20;
 
 /// Reads the file (if any), lays the flags over it and validates.
 pub fn load(args: &WitnessArgs) -> Result<Config, Bad> {
@@ -35,7 +39,12 @@ pub fn load_for_serve(args: &ServeArgs) -> Result<Config, Bad> {
 
 fn read(args: &WitnessArgs) -> Result<File, Bad> {
     let Some(path) = &args.config else { return Ok(File::default()) };
-    let text = std::fs::read_to_string(path).map_err(|e| Bad::Usage(anyhow::anyhow!("configuration {}: {e}", path.display())))?;
+    let wrong = |what: String| Bad::Usage(anyhow::anyhow!("configuration {}: {what}", path.display()));
+    let mut text = String::new();
+    let opened = std::fs::File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text));
+    if opened.map_err(|e| wrong(e.to_string()))? as u64 > MAX_FILE {
+        return Err(wrong(format!("it has more than {MAX_FILE} bytes, which no configuration has")));
+    }
     File::parse(&text).map_err(|e| in_file(path, e))
 }
 
@@ -80,6 +89,6 @@ pub fn check(args: &WitnessArgs) -> Outcome {
     };
     let secrets = if config.cluster.secrets { "compared by keyed hash" } else { "not read" };
     let _ = writeln!(text, "cluster: {cluster}; Secrets are {secrets}");
-    let _ = writeln!(text, "Velero: namespace {}, {} archive files given", config.velero.namespace, config.velero.backups.len());
+    let _ = writeln!(text, "Velero: namespace {}, archives given: {}", config.velero.namespace, config.velero.backups.len());
     print(&text)
 }

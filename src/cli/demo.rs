@@ -12,8 +12,10 @@ use super::{
     serve::bad,
 };
 use crate::{
+    config::file::{File, Surroundings, WebEntry},
     daemon::{self, Setup},
     demo::{self, DemoError, Step, World},
+    report::groups,
 };
 
 impl From<DemoError> for Bad {
@@ -32,6 +34,9 @@ pub async fn run(args: DemoArgs, global: &Global) -> Outcome {
     if args.keep.is_some() && folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Bad::Usage(anyhow::anyhow!("{} is not empty; --keep wants a new folder", folder.display())));
     }
+    // Said before the world is made, not after.
+    let web = WebEntry { listen: Some(args.listen.clone()), ..WebEntry::default() };
+    File { web, ..File::default() }.validate(&Surroundings { cache_dir: folder.to_owned() })?;
     let world = World::create(folder, Timestamp::now())?;
     let witness = WitnessArgs { config: Some(world.configuration()), ..WitnessArgs::default() };
     let gathered = gather::gather(config::load(&witness)?, None, global).await?;
@@ -43,11 +48,11 @@ pub async fn run(args: DemoArgs, global: &Global) -> Outcome {
     if args.once {
         return Ok(0);
     }
-    watch(args, witness, world).await
+    watch(args, witness, world, global).await
 }
 
-async fn watch(args: DemoArgs, witness: WitnessArgs, mut world: World) -> Outcome {
-    let serve = ServeArgs { witness, listen: Some(args.listen.clone()), enable_lifecycle: false, state_file: None };
+async fn watch(args: DemoArgs, witness: WitnessArgs, mut world: World, global: &Global) -> Outcome {
+    let serve = ServeArgs { witness: witness.clone(), listen: Some(args.listen.clone()), enable_lifecycle: false, state_file: None };
     let configuration = config::load_for_serve(&serve)?;
     let stop = CancellationToken::new();
     let (ready_out, ready) = tokio::sync::oneshot::channel();
@@ -66,7 +71,8 @@ async fn watch(args: DemoArgs, witness: WitnessArgs, mut world: World) -> Outcom
         for step in Step::ALL {
             tokio::time::sleep(Duration::from_secs(args.pace)).await;
             demo::play(&mut world, step, Timestamp::now())?;
-            print(&format!("  {}\n", step.told()))?;
+            let report = gather::gather(config::load(&witness)?, None, global).await?.report;
+            print(&format!("  {}\n    {}\n", step.told(), groups::headline(&report)))?;
         }
         if args.exit {
             tokio::time::sleep(Duration::from_secs(args.pace)).await;

@@ -1,17 +1,20 @@
 //! `explain`: every piece of evidence for one object. I/O: through the stages, standard output.
 
 use super::{
-    Bad, Outcome,
+    Bad, Outcome, UNKNOWN,
     args::{ExplainArgs, ExplainOutput, Global},
     config, gather, print,
 };
 use crate::{
     object::ObjectId,
-    report::{Report, evidence},
+    report::{
+        Report, evidence,
+        model::{Drift, Recovery},
+    },
     verdict,
 };
 
-/// Finds the object and prints its evidence.
+/// Finds the object and prints its evidence. Exit code 2 if a verdict on it is unknown.
 pub async fn run(args: ExplainArgs, global: &Global) -> Outcome {
     let Some((kind, name)) = args.object.split_once('/').filter(|(k, n)| !k.is_empty() && !n.is_empty()) else {
         return Err(Bad::Usage(anyhow::anyhow!("`{}` is not KIND/NAME, for example Deployment/cart", args.object)));
@@ -27,7 +30,16 @@ pub async fn run(args: ExplainArgs, global: &Global) -> Outcome {
             let text = serde_json::to_string_pretty(&explanation).map_err(|e| Bad::Unknown(e.into()))?;
             print(&format!("{text}\n"))
         }
-    }
+    }?;
+    let object = gathered.report.objects.iter().find(|o| o.id == id);
+    let unknown = object.is_some_and(|o| o.drift == Drift::Unknown || o.recovery == Recovery::Unknown);
+    Ok(if unknown { UNKNOWN } else { 0 })
+}
+
+/// The first witness that could not be read, if any.
+fn unread(report: &Report) -> Option<&str> {
+    let stages = report.as_of.git.values().chain([&report.as_of.cluster, &report.as_of.backups]);
+    stages.filter_map(|s| s.failure.as_ref()).map(|f| f.message.as_str()).next()
 }
 
 /// The one object of the report that is meant. Kind and group are compared without case, so `deployment/cart` works.
@@ -46,7 +58,11 @@ fn find(report: &Report, kind: &str, name: &str, namespace: Option<&str>) -> Res
             let place = namespace.map(|n| format!(" in namespace {n}")).unwrap_or_default();
             let near: Vec<_> = report.objects.iter().filter(|o| &*o.id.name == name).take(3).map(|o| o.id.to_string()).collect();
             let hint = if near.is_empty() { String::new() } else { format!("; there is {}", near.join(", ")) };
-            Err(Bad::Usage(anyhow::anyhow!("nobody knows a {kind} named {name}{place}{hint}")))
+            match unread(report) {
+                // Whether it exists depends on what could not be read.
+                Some(message) => Err(Bad::Unknown(anyhow::anyhow!("nobody who could be asked knows a {kind} named {name}{place}{hint}; {message}"))),
+                None => Err(Bad::Usage(anyhow::anyhow!("nobody knows a {kind} named {name}{place}{hint}"))),
+            }
         }
         _ => {
             let all: Vec<_> = found.iter().take(5).map(ToString::to_string).collect();

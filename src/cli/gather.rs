@@ -43,9 +43,9 @@ pub fn launcher() -> std::path::PathBuf {
 }
 
 /// Reads everything once and judges it.
-pub async fn gather(config: Config, now: Option<Timestamp>, global: &Global) -> Result<Gathered, Bad> {
+pub async fn gather(config: Config, asked: Option<Timestamp>, global: &Global) -> Result<Gathered, Bad> {
     let config = Arc::new(config);
-    let now = now.unwrap_or_else(Timestamp::now);
+    let now = asked.unwrap_or_else(Timestamp::now);
     let redactor = redactor()?;
     let progress = Progress::start(global.quiet);
     progress.now("reading the cluster");
@@ -57,7 +57,7 @@ pub async fn gather(config: Config, now: Option<Timestamp>, global: &Global) -> 
     let env = RenderEnv::new(&config, redactor.clone(), launcher());
     let declared = git::read_all(&config, &env, &cluster::facts(&live), now).await;
     progress.now("reading backups");
-    let (backed_up, _) = BackupStage::new(config.clone(), redactor).run(&live, now).await;
+    let (backed_up, _) = BackupStage::new(config.clone(), redactor).at(asked).run(&live, now).await;
     progress.now("comparing");
     let onsets = Onsets::default();
     let report = verdict::judge(

@@ -7,13 +7,17 @@ use jiff::Timestamp;
 use super::{Bad, Outcome, args::RenderArgs, config, gather, print};
 use crate::{
     config::AppName,
-    git::Repository,
+    git::{GitError, GitErrorKind, Repository},
     render,
     stages::{
         cluster,
         git::{KubeFacts, RenderEnv},
     },
 };
+
+fn unknown(error: GitError) -> Bad {
+    Bad::Unknown(error.into())
+}
 
 /// Prints the objects of one app as YAML, each with where it is written.
 pub async fn run(args: RenderArgs) -> Outcome {
@@ -36,13 +40,19 @@ pub async fn run(args: RenderArgs) -> Outcome {
     let cache = config.cache_dir.clone();
     let wanted = args.commit.clone();
     let opened = tokio::task::spawn_blocking(move || {
-        let repository = Repository::open(&source, &cache)?;
-        let tip = repository.update(&AtomicBool::new(false))?.tip;
-        let commit = wanted.map_or(Ok(tip), |sha| repository.commit(&sha))?;
-        let tree = repository.tree(&commit.sha)?;
-        Ok::<_, crate::git::GitError>((commit, tree))
+        let repository = Repository::open(&source, &cache).map_err(unknown)?;
+        let tip = repository.update(&AtomicBool::new(false)).map_err(unknown)?.tip;
+        let commit = match wanted {
+            None => tip,
+            Some(digits) => repository.find_commit(&digits).map_err(|e| match e.error_kind() {
+                GitErrorKind::NotFound | GitErrorKind::AmbiguousRef => Bad::Usage(anyhow::anyhow!("--commit: {e}")),
+                _ => unknown(e),
+            })?,
+        };
+        let tree = repository.tree(&commit.sha).map_err(unknown)?;
+        Ok::<_, Bad>((commit, tree))
     });
-    let (commit, tree) = opened.await.map_err(|e| Bad::Unknown(e.into()))?.map_err(|e| Bad::Unknown(e.into()))?;
+    let (commit, tree) = opened.await.map_err(|e| Bad::Unknown(e.into()))??;
     let rendered = render::render(&app, &commit.sha, &tree, &env.context(&facts), Timestamp::now()).await;
     let rendered = rendered.map_err(|e| Bad::Unknown(anyhow::anyhow!("app {}: {e}", app.name)))?;
     let evidence = &rendered.evidence;

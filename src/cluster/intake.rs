@@ -54,6 +54,7 @@ impl Intake {
         if partial {
             object.meta.partial = true;
             object.meta.managers = None;
+            object.meta.applied = None;
         }
         Ok(Taken { object: Arc::new(object), whole })
     }
@@ -109,6 +110,7 @@ pub fn same_to_the_eye(a: &Object, b: &Object) -> bool {
         && a.meta.owners == b.meta.owners
         && a.meta.mark == b.meta.mark
         && a.meta.managers == b.meta.managers
+        && a.meta.applied == b.meta.applied
         && a.meta.restored_from == b.meta.restored_from
 }
 

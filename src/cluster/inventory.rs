@@ -1,7 +1,10 @@
 //! One reading of the whole cluster: discovery, then every kind by paged lists. I/O: the Kubernetes API.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -62,10 +65,19 @@ pub async fn read(
         }
     };
     let done = Mutex::new((Progress { kinds: targets.len(), ..Progress::default() }, state));
-    let (wire, intake, shared) = (&wire, &intake, &done);
+    let silent = AtomicUsize::new(0);
+    let (wire, intake, shared, silent) = (&wire, &intake, &done, &silent);
     stream::iter(targets)
         .for_each_concurrent(limits.lists, |(gk, target)| async move {
-            let outcome = read_kind(wire, intake, &target).await;
+            // A server that left as many calls unanswered as are made at once would do so for every kind, a minute each.
+            let outcome = match silent.load(Ordering::Relaxed) >= limits.lists.max(1) {
+                true => Err(unasked(&target, limits)),
+                false => read_kind(wire, intake, &target).await,
+            };
+            match &outcome {
+                Err(e) if matches!(e.cause, CallError::Timeout(_)) => drop(silent.fetch_add(1, Ordering::Relaxed)),
+                _ => silent.store(0, Ordering::Relaxed),
+            }
             let mut guard = shared.lock().unwrap_or_else(PoisonError::into_inner);
             let (so_far, state) = &mut *guard;
             match outcome {
@@ -85,14 +97,22 @@ pub async fn read(
     state.view(Now::read())
 }
 
-/// Asks only what the server serves: a view with kinds and no objects.
+/// Asks only what the server serves: a view with kinds and no objects. It fails only if the server cannot say that.
 pub async fn survey(connection: &Connection, settings: &config::Cluster, limits: &Limits) -> Live {
     let mut state = State::new(false, Duration::ZERO);
-    match discovery::discover(&Wire::new(connection.clone(), *limits)).await {
-        Ok(catalogue) => drop(state.catalogue(&catalogue, &Chooser::new(settings))),
-        Err(e) => state.undiscovered(connection.failure(&e)),
-    }
-    state.view(Now::read())
+    let failure = match discovery::discover(&Wire::new(connection.clone(), *limits)).await {
+        Ok(catalogue) => {
+            state.catalogue(&catalogue, &Chooser::new(settings));
+            None
+        }
+        Err(e) => Some(connection.failure(&e)),
+    };
+    Live { failure, ..state.view(Now::read()) }
+}
+
+fn unasked(target: &Target, limits: &Limits) -> ListFailure {
+    let message = format!("{} were not asked for: the API server left other calls unanswered for {} s", target.served.plural, limits.call.as_secs());
+    ListFailure { failure: Failure::new("timeout", message), cause: CallError::Timeout(limits.call) }
 }
 
 /// Why a kind could not be listed.

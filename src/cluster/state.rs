@@ -22,6 +22,9 @@ use crate::{
     witness::{Failure, KindState, Listing, Live, objects::KindObjects},
 };
 
+/// Times the grace period after which a server that says nothing at all is silent as a whole.
+const HUSHED: u32 = 3;
+
 /// The two clocks at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
@@ -54,7 +57,7 @@ struct Entry {
     choice: Choice,
     listed: bool,
     trouble: Option<Trouble>,
-    /// When the objects were last known to be true. While a watch lives, that is now.
+    /// When the objects were last known to be true; while a watch lives, the last word of the server renews that.
     seen: Option<Timestamp>,
     objects: KindObjects,
     whole: HashMap<ObjectId, Arc<Value>>,
@@ -96,6 +99,8 @@ pub struct State {
     changed: bool,
     shown_failure: Option<Failure>,
     last_true: Option<Timestamp>,
+    /// When the server last said anything, on any connection.
+    heard: Option<Now>,
     schemas: Arc<Schemas>,
     /// Whether the first outcome of reading the schemas is still awaited.
     schemas_pending: bool,
@@ -116,9 +121,15 @@ impl State {
             changed: false,
             shown_failure: None,
             last_true: None,
+            heard: None,
             schemas: Arc::default(),
             schemas_pending: followed,
         }
+    }
+
+    /// The server said something: what is watched and was not told to have changed is true as of now. A server that stalls says nothing.
+    pub fn heard(&mut self, now: Now) {
+        self.heard = Some(now);
     }
 
     /// Takes in what the server serves now; returns the kinds to read. Kinds that are gone are dropped with their objects, unless their
@@ -227,6 +238,7 @@ impl State {
     /// A kind can be read again.
     pub fn healed(&mut self, gk: &GroupKind, now: Now) {
         self.returned(now);
+        self.heard(now);
         if let Some(entry) = self.kinds.get_mut(gk) {
             entry.trouble = None;
             entry.seen = Some(now.time);
@@ -250,16 +262,26 @@ impl State {
         }
     }
 
-    /// Whether every kind that could be read before is out of reach: the server is, not the kinds. Refusals are answers and do not count.
-    fn cut_off(&self) -> bool {
+    /// Whether every kind that could be read before is out of reach, or some are and the others say nothing either: the server is, not the
+    /// kinds. Refusals are answers and do not count.
+    fn cut_off(&self, now: Now) -> bool {
         let mut reachable =
             self.kinds.values().filter(|e| !matches!(e.choice, Choice::Skip(_)) && !e.trouble.as_ref().is_some_and(|t| t.at_once)).peekable();
-        reachable.peek().is_some() && reachable.all(|e| e.trouble.is_some())
+        reachable.peek().is_some() && reachable.all(|e| e.trouble.is_some()) || self.hushed(now).is_some()
+    }
+
+    /// A kind that fell silent, if the server has said nothing on any connection for so long that even its bookmarks, which come about once a
+    /// minute, are missing. Kinds notice a stalled server one after the other.
+    fn hushed(&self, now: Now) -> Option<&Failure> {
+        self.heard.filter(|h| self.followed && now.instant.duration_since(h.instant) > HUSHED * self.grace)?;
+        let long = |t: &&Trouble| !t.at_once && now.instant.duration_since(t.since) > self.grace;
+        let mut silent = self.kinds.values().filter_map(|e| e.trouble.as_ref().filter(long));
+        silent.next().map(|t| &t.failure)
     }
 
     /// The server answers again: the kinds that have not come back yet get the grace period anew, so that nothing is unknown on the way.
     fn returned(&mut self, now: Now) {
-        if self.cut_off() {
+        if self.cut_off(now) {
             for trouble in self.kinds.values_mut().filter_map(|e| e.trouble.as_mut()) {
                 trouble.since = now.instant;
             }
@@ -313,16 +335,16 @@ impl State {
 
     /// Whether a view made now would look different from the last one, its age aside.
     pub fn changed(&mut self, now: Now) -> bool {
-        let (grace, cut_off) = (self.grace, self.cut_off());
+        let (grace, cut_off) = (self.grace, self.cut_off(now));
         self.changed = self.changed || self.kinds.values().any(|e| e.shown.as_ref() != Some(&e.listing(now.instant, grace, cut_off)));
         self.changed || self.failure(now) != self.shown_failure
     }
 
     /// When what is held was last known to be true.
     pub fn as_of(&mut self, now: Now) -> Option<Timestamp> {
-        let cut_off = self.cut_off();
+        let cut_off = self.cut_off(now);
         let good = |e: &&Entry| e.listing(now.instant, self.grace, cut_off) == Listing::Complete && (!self.followed || e.served.watch);
-        let time = |e: &Entry| if self.followed && e.trouble.is_none() { Some(now.time) } else { e.seen };
+        let time = |e: &Entry| if self.followed && e.trouble.is_none() { e.seen.max(self.heard.map(|h| h.time)) } else { e.seen };
         let oldest = self.kinds.values().filter(good).filter_map(time).min();
         self.last_true = oldest.or(self.last_true);
         self.last_true
@@ -331,6 +353,9 @@ impl State {
     fn failure(&self, now: Now) -> Option<Failure> {
         if let Some(trouble) = self.trouble.as_ref().filter(|_| !self.discovered) {
             return Some(trouble.clone());
+        }
+        if let Some(silent) = self.hushed(now) {
+            return Some(Failure::new(&silent.reason, format!("the API server stopped talking; {}", silent.message)));
         }
         let mut wanted =
             self.kinds.values().filter(|e| !matches!(e.choice, Choice::Skip(_))).map(|e| e.listing(now.instant, self.grace, false)).peekable();
@@ -350,7 +375,7 @@ impl State {
     pub fn view(&mut self, now: Now) -> Live {
         let mut live =
             Live { server_version: self.version.clone(), broken_groups: self.broken.clone(), discovered: self.discovered, ..Live::default() };
-        let cut_off = self.cut_off();
+        let cut_off = self.cut_off(now);
         for (gk, entry) in &mut self.kinds {
             let listing = entry.listing(now.instant, self.grace, cut_off);
             entry.shown = Some(listing.clone());

@@ -241,7 +241,11 @@ async fn supervise(shared: Arc<Shared>) {
         let good = outcome.is_ok();
         match outcome {
             Ok(catalogue) => {
-                let targets = shared.state().catalogue(&catalogue, &shared.chooser);
+                let targets = {
+                    let mut state = shared.state();
+                    state.heard(Now::read());
+                    state.catalogue(&catalogue, &shared.chooser)
+                };
                 readers.adjust(&shared, &targets);
                 shared.mended.notify_waiters();
                 shared.intake.forget_unused();

@@ -12,11 +12,12 @@ use super::{
     Render, Renderer, SecretSource, Source, SourceName, Velero, Web,
     duration::{parse_bytes, parse_duration},
     file::{
-        AppEntry, AuthEntry, ClusterEntry, ConfigError, File, IgnoreEntry, LayerEntry, ObjectivesEntry, RenderEntry, SourceEntry, Surroundings,
-        VeleroEntry, WebEntry,
+        AppEntry, AuthEntry, ClusterEntry, ConfigError, File, IgnoreEntry, LayerEntry, ManagersEntry, ObjectivesEntry, RenderEntry, SourceEntry,
+        Surroundings, VeleroEntry, WebEntry,
     },
     layers::{LayerRule, globs},
 };
+use crate::drift::{Managers, Writer};
 
 fn refuse<T>(message: impl Into<String>) -> Result<T, ConfigError> {
     Err(ConfigError(message.into()))
@@ -36,6 +37,7 @@ impl File {
             velero: velero(self.velero)?,
             layers: layer_rules(self.layers, &self.objectives)?,
             ignore: self.ignore.into_iter().map(ignore).collect::<Result<_, _>>()?,
+            managers: managers(self.managers)?,
             render: render(self.render)?,
             stale_after: duration("stale_after", self.stale_after, Duration::from_secs(3600))?,
             history: History { commits: self.history.commits.unwrap_or(500), renders: self.history.renders.unwrap_or(50) },
@@ -92,6 +94,9 @@ fn source(entry: SourceEntry) -> Result<Source, ConfigError> {
     if has_credentials(&entry.url) {
         return refuse(at("url holds a password; name it by auth.password_file or auth.password_env instead"));
     }
+    if entry.url.contains("://") && entry.url.contains(['?', '#']) {
+        return refuse(at("url has a `?` or `#`, where tokens tend to stand; name a token by auth.token_file or auth.token_env instead"));
+    }
     if entry.proxy.as_deref().is_some_and(has_credentials) {
         return refuse(at("proxy holds a password, which would be shown to whoever reads this file; use a proxy without one"));
     }
@@ -114,7 +119,11 @@ fn source(entry: SourceEntry) -> Result<Source, ConfigError> {
 
 /// Whether a URL carries a password. A user name alone (`git@host`) is an address, not a secret.
 fn has_credentials(location: &str) -> bool {
-    let Some((_, rest)) = location.split_once("://") else { return false };
+    let Some((_, rest)) = location.split_once("://") else {
+        // `user:password@host:path`; a path on this machine may have an `@` in it.
+        let user = location.split('/').next().and_then(|head| head.split_once('@')).map(|(user, _)| user);
+        return user.is_some_and(|user| user.contains(':'));
+    };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':') || location.starts_with("http"))
 }
@@ -307,6 +316,27 @@ fn ignore(entry: IgnoreEntry) -> Result<IgnoreRule, ConfigError> {
         pointers: entry.pointers,
         managers: entry.managers,
     })
+}
+
+fn managers(entry: ManagersEntry) -> Result<Managers, ConfigError> {
+    let mut seen = BTreeSet::new();
+    let mut own = Vec::new();
+    let lists = [(Writer::Deployer, entry.deployer), (Writer::Person, entry.person), (Writer::Controller, entry.controller)];
+    for (class, names) in lists.into_iter().chain([(Writer::Unknown, entry.unknown)]) {
+        for name in names {
+            let at = |m: &str| ConfigError(format!("managers: {}: `{}` {m}", class.name(), name.escape_debug()));
+            let middle = name.strip_prefix('*').unwrap_or(&name);
+            let middle = middle.strip_suffix('*').unwrap_or(middle);
+            if middle.is_empty() || middle.contains('*') {
+                return Err(at("is not a name; write one as it stands in managedFields, with `*` at its beginning or end for anything"));
+            }
+            if !seen.insert(name.clone()) {
+                return Err(at("is named twice; a manager is of one class"));
+            }
+            own.push((class, name));
+        }
+    }
+    Ok(Managers::with(own))
 }
 
 fn render(entry: RenderEntry) -> Result<Render, ConfigError> {

@@ -33,6 +33,8 @@ pub struct File {
     pub objectives: ObjectivesEntry,
     /// Differences to leave out.
     pub ignore: Vec<IgnoreEntry>,
+    /// What kind of writer a field manager is, where the built-in table does not know or is wrong.
+    pub managers: ManagersEntry,
     /// How exec renderers are confined.
     pub render: RenderEntry,
     /// How far back windows are searched in history.
@@ -226,6 +228,20 @@ pub struct IgnoreEntry {
     pub managers: Vec<String>,
     /// RFC 3339; after this moment the rule no longer holds.
     pub expires: Option<String>,
+}
+
+/// `managers`: names of field managers, with `*` at the beginning or the end for anything. They win over the built-in table.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ManagersEntry {
+    /// Apply what Git declares: what they own and Git does not set was dropped from Git.
+    pub deployer: Vec<String>,
+    /// Tools in people's hands: what they own and Git does not set was added by a person.
+    pub person: Vec<String>,
+    /// Programs that write by themselves: what they own and Git does not set is theirs.
+    pub controller: Vec<String>,
+    /// Names that say nothing.
+    pub unknown: Vec<String>,
 }
 
 /// `render`.

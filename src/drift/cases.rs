@@ -20,6 +20,8 @@ struct Case {
     desired: Value,
     live: Value,
     managers: Option<Value>,
+    /// What was last applied client-side.
+    applied: Option<Value>,
     #[serde(default)]
     backup: bool,
     #[serde(default)]
@@ -45,20 +47,24 @@ struct Ignore {
 
 /// Runs one comparison with the built-in schema.
 pub fn run(desired: &Value, observed: &Value, managers: Option<&str>, ignore: &[IgnoreRule], additions: bool) -> Comparison {
+    run_beside(desired, Observed { value: observed, managers, applied: None }, ignore, additions)
+}
+
+/// The same, beside what was last applied.
+pub fn run_beside(desired: &Value, observed: Observed<'_>, ignore: &[IgnoreRule], additions: bool) -> Comparison {
     let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
     let gvk = Gvk::parse(&text(&desired["apiVersion"]), &text(&desired["kind"]));
     let meta = &desired["metadata"];
     let id = ObjectId::new(&gvk.gk.group, &gvk.gk.kind, meta["namespace"].as_str(), &text(&meta["name"]));
-    let policy = Policy { schema: &Builtin, ignore, deployers: &[], look_for_additions: additions, id: &id, gvk: &gvk };
-    compare(desired, Observed { value: observed, managers }, &policy)
+    let policy = Policy { ignore, look_for_additions: additions, ..Policy::of(&Builtin, &id, &gvk) };
+    compare(desired, observed, &policy)
 }
 
 /// A leaf in one line.
 pub fn line(leaf: &Leaf) -> String {
-    let class = serde_json::to_value(leaf.class).expect("a class has a name");
     let by = leaf.owner.as_ref().map(|o| format!(" by {o}")).unwrap_or_default();
     let at = leaf.time.map(|t| format!(" at {t}")).unwrap_or_default();
-    format!("{} {}{by}{at}", class.as_str().unwrap_or_default(), leaf.path)
+    format!("{} {}{by}{at}", leaf.class.name(), leaf.path)
 }
 
 #[test]
@@ -84,7 +90,9 @@ fn every_case_of_the_catalogue_is_judged_as_written() {
                 })
                 .collect();
             let managers = case.managers.map(|m| m.to_string());
-            let got = run(&case.desired, &case.live, managers.as_deref(), &ignore, !case.backup);
+            let applied = case.applied.map(|a| a.to_string());
+            let live = Observed { value: &case.live, managers: managers.as_deref(), applied: applied.as_deref() };
+            let got = run_beside(&case.desired, live, &ignore, !case.backup);
             let leaves: Vec<String> = got.leaves.iter().map(line).collect();
             let silenced: BTreeMap<String, u32> = got.silenced.iter().map(|s| (s.rule.to_string(), s.leaves)).collect();
             let unjudged = got.unjudged.as_ref().map(|f| f.reason.to_string());

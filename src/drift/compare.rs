@@ -11,7 +11,7 @@ use super::{
     ignore::Applies,
     lists::{self, Keys, Pairs},
     owners::Owners,
-    values::{same, same_base64, same_duration, same_quantity, same_when_rounded},
+    values::{plain_quantity, same, same_base64, same_duration, same_quantity, same_when_rounded},
 };
 use crate::{object::Text, witness::Failure};
 
@@ -34,6 +34,8 @@ pub fn compare(desired: &Value, observed: Observed<'_>, policy: &Policy<'_>) -> 
         known: policy.schema.knows(policy.gvk),
         root: observed.value,
         managers: observed.managers,
+        applied_text: observed.applied,
+        applied: OnceCell::new(),
         path: Vec::with_capacity(12),
         steps: Vec::with_capacity(12),
         frames: Vec::with_capacity(12),
@@ -84,6 +86,9 @@ pub(super) struct Walk<'a> {
     pub(super) known: bool,
     pub(super) root: &'a Value,
     pub(super) managers: Option<&'a str>,
+    pub(super) applied_text: Option<&'a str>,
+    /// What was last applied client-side, parsed when it is asked for.
+    pub(super) applied: OnceCell<Option<Value>>,
     /// Schema path: list items stand as `*`.
     pub(super) path: Vec<&'a str>,
     pub(super) steps: Vec<Taken<'a>>,
@@ -241,8 +246,10 @@ impl<'a> Walk<'a> {
         if d.len() != o.len() {
             return self.differ(desired, observed);
         }
-        let pairs = lists::as_bag(d, o);
-        if !d.iter().chain(o).any(|v| v.is_object() || v.is_array()) {
+        let scalars = !d.iter().chain(o).any(|v| v.is_object() || v.is_array());
+        // `1000m` and `1` must find each other, or two metrics that changed places would both look changed.
+        let pairs = if scalars { lists::as_bag(d, o) } else { lists::as_bag(&self.plain_items(d), &self.plain_items(o)) };
+        if scalars {
             if pairs.iter().any(|&(di, oi)| di.zip(oi).is_none_or(|(i, n)| !same(&d[i], &o[n]))) {
                 self.differ(desired, observed);
             }
@@ -250,6 +257,33 @@ impl<'a> Walk<'a> {
         }
         for (i, n) in pairs.into_iter().filter_map(|(di, oi)| di.zip(oi)) {
             self.step("*", Taken::Index(i), d.get(i), o.get(n));
+        }
+    }
+
+    fn plain_items(&mut self, items: &'a [Value]) -> Vec<Value> {
+        self.path.push("*");
+        let plain = items.iter().map(|item| self.plain(item)).collect();
+        self.path.pop();
+        plain
+    }
+
+    /// The value in a form that is the same for all spellings of it.
+    fn plain(&mut self, value: &'a Value) -> Value {
+        match value {
+            Value::Object(members) => {
+                let mut plain = serde_json::Map::new();
+                for (key, member) in members {
+                    self.path.push(key);
+                    if !self.unset(member) {
+                        plain.insert(key.clone(), self.plain(member));
+                    }
+                    self.path.pop();
+                }
+                Value::Object(plain)
+            }
+            Value::Array(items) => Value::Array(self.plain_items(items)),
+            scalar if self.policy.schema.is_quantity(self.policy.gvk, &self.path) => plain_quantity(scalar).unwrap_or_else(|| scalar.clone()),
+            scalar => scalar.clone(),
         }
     }
 
@@ -319,7 +353,7 @@ impl<'a> Walk<'a> {
             return;
         }
         if self.is_default(observed, |f| f.observed) {
-            return self.silence(0);
+            return self.silence(0, (None, Some(observed)), None);
         }
         match observed {
             Value::Object(members) if !members.is_empty() && !self.policy.schema.is_whole(self.policy.gvk, &self.path) => {

@@ -5,25 +5,29 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::{
-    Leaf, LeafClass, Silence,
+    Leaf, LeafClass, Quiet, Silence,
     compare::{Frame, Taken, Walk},
+    found::{Extra, Found, operation},
     ignore::{Applies, Token},
     lists::{self, Keys},
-    owners::{Entry, Owners, Place, Writer},
+    owners::Place,
     rules::{Facts, Ownership, RULES},
     values::{is_encrypted, key_text},
 };
 use crate::object::{FieldPath, Step, Text};
 
 /// Why extras are kept silent, by rule name.
-const SILENT: [(&str, &str); 6] = [
+pub(super) const SILENT: [(&str, &str); 6] = [
     ("default_or_admission", "defaults of the API server, and fields that nobody owns because admission added them"),
     ("controller_owned", "fields that a controller owns and Git does not set"),
     ("deployer_owned", "fields that the deployer owns by client-side apply and Git does not set: mostly defaults, but it cannot be told"),
-    ("unattributed", "fields that Git does not set and whose owner is not recorded"),
+    ("unattributed", "fields that Git does not set and of whose owner nothing is known: whether a person added them cannot be told"),
     ("inside_list", "fields inside lists of custom resources that Git does not set: without the schema they may be defaults"),
     ("autoscaled", "replicas that an autoscaler set through the scale subresource"),
 ];
+
+/// What the two sides have at the leaf at hand.
+pub(super) type Sides<'v> = (Option<&'v Value>, Option<&'v Value>);
 
 impl<'a> Walk<'a> {
     /// Both sides have a value and they differ.
@@ -47,6 +51,7 @@ impl<'a> Walk<'a> {
             desired: Some(desired.clone()),
             observed: None,
             owner: None,
+            writer: None,
             time: None,
         });
     }
@@ -58,27 +63,30 @@ impl<'a> Walk<'a> {
             return;
         }
         let set = desired.filter(|_| !unset);
-        if self.rule(set, None) {
+        let sides = (desired, observed);
+        if self.rule(set, sides, None) {
             return;
         }
-        let found = Found::of(self, observed.is_some());
-        if self.rule(set, Some(&found)) || self.ignored(&found) {
+        let found = Found::of(self);
+        if self.rule(set, sides, Some(&found)) || self.ignored(sides, &found) {
             return;
         }
         if self.path == ["spec", "replicas"] && found.scaled_by_controller {
-            return self.silence(5);
+            return self.silence(5, sides, found.newest.0);
         }
-        let (owner, time) = found.newest;
-        self.push(Leaf { path: self.field_path(), class, desired: desired.cloned(), observed: observed.cloned(), owner, time });
+        let class = found.class(self, class, desired);
+        let (owner, writer, time) = found.newest;
+        self.push(Leaf { path: self.field_path(), class, desired: desired.cloned(), observed: observed.cloned(), owner, writer, time });
     }
 
     /// A leaf that only the observed side has.
     pub(super) fn extra_leaf(&mut self, observed: &'a Value) {
-        if self.rule(None, None) {
+        let sides = (None, Some(observed));
+        if self.rule(None, sides, None) {
             return;
         }
-        let found = Found::of(self, true);
-        if self.rule(None, Some(&found)) || self.ignored(&found) {
+        let found = Found::of(self);
+        if self.rule(None, sides, Some(&found)) || self.ignored(sides, &found) {
             return;
         }
         if let Some(depth) = self.whole_above() {
@@ -86,15 +94,15 @@ impl<'a> Walk<'a> {
         }
         // Without the schema of a custom resource a field inside a list may be a default that its writer owns with the whole list.
         if !self.known && self.path[..self.depth_in_git()].contains(&"*") {
-            return self.silence(4);
+            return self.silence(4, sides, found.newest.0);
         }
-        let (class, (owner, time)) = match found.extra {
+        let (class, (owner, writer, time)) = match found.extra {
             Extra::Dropped(who) => (LeafClass::Removed, who),
-            Extra::Added(who) if self.policy.look_for_additions => (LeafClass::Added, who),
-            Extra::Added(_) => return,
-            Extra::Silent(rule) => return self.silence(rule),
+            Extra::Added(_) if !self.policy.look_for_additions => return,
+            Extra::Added(who) => (if operation(self) { LeafClass::Operational } else { LeafClass::Added }, who),
+            Extra::Silent(rule) => return self.silence(rule, sides, found.newest.0),
         };
-        self.push(Leaf { path: self.field_path(), class, desired: None, observed: Some(observed.clone()), owner, time });
+        self.push(Leaf { path: self.field_path(), class, desired: None, observed: Some(observed.clone()), owner, writer, time });
     }
 
     /// How many leading steps lead to containers that Git sets.
@@ -127,15 +135,16 @@ impl<'a> Walk<'a> {
     }
 
     /// Counts the leaf under the first rule that covers it. Rules that ask for no owner are asked before `found` is looked up.
-    fn rule(&mut self, desired: Option<&Value>, found: Option<&Found>) -> bool {
+    fn rule(&mut self, desired: Option<&Value>, sides: Sides<'_>, found: Option<&Found>) -> bool {
         let facts = Facts { gvk: self.policy.gvk, path: &self.path, desired, observed_root: self.root };
         let owner = found.map(|f| Ownership { by_person: f.by_person, managers: &f.managers });
         let Some(rule) = RULES.iter().find(|r| r.asks_owner() == found.is_some() && r.covers(&facts, owner)) else { return false };
-        self.count_silence(Cow::Borrowed(rule.name), Cow::Borrowed(rule.reason));
+        let owner = found.and_then(|f| f.newest.0.clone());
+        self.count_silence(Cow::Borrowed(rule.name), Cow::Borrowed(rule.reason), sides, owner);
         true
     }
 
-    fn ignored(&mut self, found: &Found) -> bool {
+    fn ignored(&mut self, sides: Sides<'_>, found: &Found) -> bool {
         let rules = self.ignore.get_or_init(|| Applies::to(self.policy.ignore, self.policy.id));
         if rules.is_empty() {
             return false;
@@ -144,22 +153,27 @@ impl<'a> Walk<'a> {
         let tokens: Vec<Token> = self.steps.iter().map(Taken::token).collect();
         let Some(reason) = rules.iter().find(|r| r.covers(&tokens, &managers)).map(Applies::reason) else { return false };
         let (name, reason) = (format!("ignore: {reason}"), reason.to_owned());
-        self.count_silence(name.into(), reason.into());
+        self.count_silence(name.into(), reason.into(), sides, found.newest.0.clone());
         true
     }
 
-    pub(super) fn silence(&mut self, n: usize) {
+    pub(super) fn silence(&mut self, n: usize, sides: Sides<'_>, owner: Option<Text>) {
         // Beside a backup the extras are not looked for, so there is nothing to count.
         if self.policy.look_for_additions || n == 5 {
             let (name, reason) = SILENT[n];
-            self.count_silence(Cow::Borrowed(name), Cow::Borrowed(reason));
+            self.count_silence(Cow::Borrowed(name), Cow::Borrowed(reason), sides, owner);
         }
     }
 
-    fn count_silence(&mut self, rule: Cow<'static, str>, reason: Cow<'static, str>) {
+    fn count_silence(&mut self, rule: Cow<'static, str>, reason: Cow<'static, str>, sides: Sides<'_>, owner: Option<Text>) {
+        let quiet =
+            self.policy.list_silences.then(|| Quiet { path: self.field_path(), desired: sides.0.cloned(), observed: sides.1.cloned(), owner });
         match self.out.silenced.iter_mut().find(|s| s.rule == rule && s.reason == reason) {
-            Some(silence) => silence.leaves = silence.leaves.saturating_add(1),
-            None => self.out.silenced.push(Silence { rule, reason, leaves: 1 }),
+            Some(silence) => {
+                silence.leaves = silence.leaves.saturating_add(1);
+                silence.listed.extend(quiet);
+            }
+            None => self.out.silenced.push(Silence { rule, reason, origin: "".into(), leaves: 1, listed: quiet.into_iter().collect() }),
         }
     }
 
@@ -186,7 +200,7 @@ impl<'a> Taken<'a> {
         }
     }
 
-    fn place(&self) -> Place<'a> {
+    pub(super) fn place(&self) -> Place<'a> {
         match self {
             Self::Key(key) => Place::Key(key),
             Self::Index(_) => Place::Index,
@@ -201,63 +215,6 @@ impl<'a> Taken<'a> {
             Self::Index(n) => Token::Item(*n, n.to_string()),
             Self::Item { item, keys, index } => Token::Item(*index, Self::keys(item, keys).into_iter().map(|(_, v)| v).collect::<Vec<_>>().join(",")),
             Self::Value(value, index) => Token::Item(*index, key_text(value)),
-        }
-    }
-}
-
-type Who = (Option<Text>, Option<jiff::Timestamp>);
-
-/// What ownership says of a leaf that only the observed side has.
-enum Extra {
-    /// The deployer applied it, Git no longer sets it.
-    Dropped(Who),
-    /// A person put it there.
-    Added(Who),
-    /// Expected, or not to be told; the position in [`SILENT`].
-    Silent(usize),
-}
-
-/// The owners of the leaf at hand.
-struct Found {
-    newest: Who,
-    managers: Vec<String>,
-    by_person: bool,
-    scaled_by_controller: bool,
-    extra: Extra,
-}
-
-impl Found {
-    fn of(walk: &Walk<'_>, observed: bool) -> Self {
-        let none = Self { newest: (None, None), managers: Vec::new(), by_person: false, scaled_by_controller: false, extra: Extra::Silent(3) };
-        if !observed {
-            return none;
-        }
-        let owners = walk.owners.get_or_init(|| Owners::read(walk.managers));
-        if owners.is_empty() {
-            return none;
-        }
-        let places: Vec<Place<'_>> = walk.steps.iter().map(Taken::place).collect();
-        let entries = owners.of(&places);
-        let who = |e: &Entry| (Some(e.name()), e.time());
-        let writer = |e: &Entry| e.writer(walk.policy.deployers);
-        let first = |w: Writer| entries.iter().copied().find(|e| writer(e) == w);
-        // Who creates a custom resource by hand owns its defaults too, and without the schema they look like additions.
-        let person = entries.iter().copied().find(|e| writer(e) == Writer::Person && (walk.known || !e.writes_whole_objects()));
-        let dropped = entries.iter().copied().find(|e| writer(e) == Writer::Deployer && e.applied());
-        let extra = match (dropped, person) {
-            (Some(e), _) => Extra::Dropped(who(e)),
-            (None, Some(e)) => Extra::Added(who(e)),
-            (None, None) if entries.is_empty() => Extra::Silent(0),
-            (None, None) if first(Writer::Controller).is_some() => Extra::Silent(1),
-            (None, None) if first(Writer::Deployer).is_some() => Extra::Silent(2),
-            (None, None) => Extra::Silent(3),
-        };
-        Self {
-            newest: entries.first().map_or((None, None), |e| who(e)),
-            by_person: person.is_some(),
-            scaled_by_controller: entries.first().is_some_and(|e| e.subresource == "scale" && writer(e) == Writer::Controller),
-            managers: entries.iter().map(|e| e.manager.clone()).collect(),
-            extra,
         }
     }
 }

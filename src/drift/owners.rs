@@ -3,77 +3,15 @@
 //! Format: sigs.k8s.io/structured-merge-diff `fieldpath` (`f:` member, `k:` item of a keyed list, `v:` item of a set, `i:` position, `.`
 //! the place itself). A manager is not an identity: anybody may use any name, so the classes below are a judgement about programs.
 
+mod managers;
+
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::object::Text;
 
-/// What kind of writer a field manager is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writer {
-    /// Applies what Git declares.
-    Deployer,
-    /// A person with a tool in hand.
-    Person,
-    /// A program that writes by itself.
-    Controller,
-    /// It cannot be said (`unknown`, folded entries, no name).
-    Unattributed,
-}
-
-/// Deployers besides those that the policy names, as prefixes. Argo CD `argocd-controller` and, for client-side apply, its own name; Flux
-/// controllers; Helm 3 and 4; kapp, kluctl, Config Sync and Fleet. `kubectl apply` is how pipelines deploy and looks the same as a
-/// person doing it (managedFields do not tell them apart).
-const DEPLOYERS: [&str; 19] = [
-    "argocd-controller",
-    "argocd-application-controller",
-    "argocd-server",
-    "argocd",
-    "kustomize-controller",
-    "helm-controller",
-    "flux",
-    "flux-client-side-apply",
-    "helm",
-    "Helm",
-    "terraform-provider-helm",
-    "kubectl-client-side-apply",
-    "kapp-server-side-apply",
-    "kluctl",
-    "configsync",
-    "fleetagent",
-    "fleet-agent",
-    "tanka",
-    "pulumi-kubernetes",
-];
-
-/// Whether a field manager of this name is a known deployer. `kubectl` counts: who applies with it deploys, be it a pipeline or a person.
-pub fn deploys(manager: &str) -> bool {
-    manager == "kubectl" || DEPLOYERS.contains(&manager)
-}
-
-/// Tools in people's hands, as exact names or as prefixes before `-`. kluctl counts these as overwritable (pkg/diff/managed_fields.go).
-const PERSONS: [&str; 16] = [
-    "kubectl",
-    "k9s",
-    "Lens",
-    "OpenLens",
-    "freelens",
-    "node-fetch",
-    "Mozilla",
-    "dashboard-api",
-    "kubernetes-dashboard",
-    "headlamp-server",
-    "rancher",
-    "OpenAPI-Generator",
-    "python-requests",
-    "python-urllib3",
-    "oc",
-    "curl",
-];
-
-/// Names that say nothing: no user agent, entries folded by the server, fields from before managedFields were kept.
-const NOBODY: [&str; 5] = ["", "unknown", "ancient-changes", "before-first-apply", "Go-http-client"];
+pub use managers::{Managers, Writer, rows as manager_rows};
 
 /// Managers that write whole objects, so that they own every default that the server filled in.
 const WHOLE_WRITERS: [&str; 3] = ["kubectl-create", "kubectl-replace", "oc-create"];
@@ -117,19 +55,13 @@ impl Entry {
         if self.subresource.is_empty() { self.manager.as_str().into() } else { format!("{} ({})", self.manager, self.subresource).into() }
     }
 
-    /// What kind of writer it is; `deployers` are exact names that count as the deployer besides the known ones.
-    pub fn writer(&self, deployers: &[&str]) -> Writer {
-        let name = self.manager.as_str();
-        if NOBODY.contains(&name) {
-            return Writer::Unattributed;
+    /// What kind of writer it is.
+    pub fn writer(&self, managers: &Managers) -> Writer {
+        match managers.class(&self.manager, self.applied()) {
+            // What deploys writes whole objects; who writes a subresource under such a name does something else.
+            Writer::Deployer if !self.subresource.is_empty() => Writer::Controller,
+            class => class,
         }
-        // kubectl scale writes the subresource under the plain name; kubectl apply --server-side uses the same name for Apply.
-        let deploys = deployers.contains(&name) || DEPLOYERS.contains(&name) || (name == "kubectl" && self.applied());
-        if deploys && self.subresource.is_empty() {
-            return Writer::Deployer;
-        }
-        let person = |p: &str| name == p || name.strip_prefix(p).is_some_and(|rest| rest.starts_with('-'));
-        if PERSONS.iter().any(|p| person(p)) { Writer::Person } else { Writer::Controller }
     }
 
     fn owns(&self, path: &[Place<'_>]) -> bool {
@@ -198,36 +130,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn entry(manager: &str, operation: &str, subresource: &str) -> Entry {
-        let json = json!({"manager": manager, "operation": operation, "subresource": subresource});
-        serde_json::from_value(json).expect("an entry")
-    }
-
-    #[test]
-    fn managers_are_told_apart() {
-        use Writer::{Controller, Deployer, Person, Unattributed};
-        for (manager, operation, subresource, writer) in [
-            ("argocd-controller", "Apply", "", Deployer),
-            ("kustomize-controller", "Apply", "", Deployer),
-            ("helm", "Update", "", Deployer),
-            ("kubectl-client-side-apply", "Update", "", Deployer),
-            ("kubectl", "Apply", "", Deployer),
-            ("kubectl", "Update", "scale", Person),
-            ("my-pipeline", "Apply", "", Deployer),
-            ("my-pipeline", "Update", "scale", Controller),
-            ("kubectl-edit", "Update", "", Person),
-            ("kubectl-rollout", "Update", "", Person),
-            ("k9s", "Update", "", Person),
-            ("kube-controller-manager", "Update", "", Controller),
-            ("cainjector", "Update", "", Controller),
-            ("octavia", "Update", "", Controller),
-            ("before-first-apply", "Update", "", Unattributed),
-            ("", "Update", "", Unattributed),
-        ] {
-            assert_eq!(entry(manager, operation, subresource).writer(&["my-pipeline"]), writer, "{manager}");
-        }
-    }
 
     #[test]
     fn ownership_follows_keys_sets_and_wholes() {

@@ -14,6 +14,9 @@ pub mod openapi;
 mod raw;
 pub mod shape;
 
+#[cfg(test)]
+mod laws;
+
 pub use definition::Definition;
 pub use index::Index;
 pub use known::Schemas;

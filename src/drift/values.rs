@@ -31,6 +31,11 @@ pub fn same_quantity(a: &Value, b: &Value) -> bool {
     matches!((Quantity::from_json(a), Quantity::from_json(b)), (Some(x), Some(y)) if x == y)
 }
 
+/// A quantity in a form that is the same for all its spellings; `None` if it is none.
+pub fn plain_quantity(value: &Value) -> Option<Value> {
+    Quantity::from_json(value).map(|q| format!("{q:?}").into())
+}
+
 /// Whether both are quantities that the server stores alike in a ResourceList, where it rounds up to thousandths.
 pub fn same_when_rounded(a: &Value, b: &Value) -> bool {
     let stored = |v: &Value| Quantity::from_json(v).map(Quantity::in_resource_list);

@@ -185,6 +185,29 @@ impl Repository {
         self.with_commit(sha, |store, id| Ok(store.commit(&id)?.shown))
     }
 
+    /// The one commit whose id begins with these digits.
+    pub fn find_commit(&self, digits: &str) -> Result<Commit, GitError> {
+        let run = || {
+            let store = self.inner.known_store()?;
+            let found = store.as_ref().map_or_else(|| Ok(Vec::new()), |s| s.commits_beginning(digits))?;
+            match (&found[..], store) {
+                ([id], Some(store)) => Ok(store.commit(id)?.shown),
+                ([], _) => {
+                    let shown = super::error::clean(digits, 80);
+                    Err(Fault::new(
+                        GitErrorKind::NotFound,
+                        format!("no commit `{shown}`; give four digits of its id at least, of one that is on the ref"),
+                    ))
+                }
+                (several, _) => {
+                    let what = format!("`{digits}` can be any of {} commits; give more digits", several.len());
+                    Err(Fault::new(GitErrorKind::AmbiguousRef, what))
+                }
+            }
+        };
+        run().map_err(|fault| self.failed(fault))
+    }
+
     /// The first-parent line from `sha`, newest first: at most `limit` commits, ending with the first one older than `not_older_than`.
     pub fn first_parents(&self, sha: &str, limit: usize, not_older_than: Option<Timestamp>) -> Result<Line, GitError> {
         self.with_commit(sha, |store, id| history::first_parents(store, id, limit, not_older_than))

@@ -126,6 +126,16 @@ impl Store {
         }
     }
 
+    /// The commits whose ids begin with these digits; nothing if no id can begin so.
+    pub fn commits_beginning(&self, digits: &str) -> Result<Vec<ObjectId>, Fault> {
+        let Ok(prefix) = gix::hash::Prefix::from_hex(digits) else { return Ok(Vec::new()) };
+        let repo = self.local();
+        let mut found = std::collections::HashSet::new();
+        repo.objects.lookup_prefix(prefix, Some(&mut found)).map_err(|e| self.damaged(format!("looking for commit {digits}: {}", words(&e))))?;
+        found.retain(|id| repo.find_header(*id).is_ok_and(|header| header.kind() == Kind::Commit));
+        Ok(found.into_iter().collect())
+    }
+
     /// Whether an object is there.
     pub fn has(&self, id: &ObjectId) -> bool {
         self.local().has_object(id)

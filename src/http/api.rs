@@ -246,5 +246,5 @@ pub(super) async fn status(Extract(state): Extract<State>) -> Result<Response, P
 
 /// The JSON Schema of the report.
 pub(super) async fn schema() -> Result<Response, Problem> {
-    json_response(&schemars::schema_for!(Report))
+    json_response(&crate::report::schema::report())
 }

@@ -138,6 +138,8 @@ pub struct Meta {
     pub mark: Option<DeployerMark>,
     /// `metadata.managedFields` as compact JSON, entries of the status subresource left out.
     pub managers: Option<Arc<str>>,
+    /// What kubectl or Argo CD last applied client-side, as compact JSON, Secret values hidden.
+    pub applied: Option<Arc<str>>,
     /// The backup of the Velero restore that wrote this object, from the labels that Velero leaves behind.
     pub restored_from: Option<Text>,
     /// Whether only metadata was read, because bodies of this kind are a controller's bookkeeping: the content then says nothing of
@@ -183,6 +185,7 @@ fn text_at<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
 ///
 /// A `List` is not an object; expand it with [`expand`] first.
 pub fn admit(mut raw: Value, redactor: &Redactor) -> Result<Object, AdmitError> {
+    let applied = applied(&raw, redactor);
     redactor.reduce(&mut raw);
     let Value::Object(mut map) = raw else { return Err(AdmitError::NotAMapping(json_kind(&raw))) };
     let kind = text_at(&map, "kind").ok_or(AdmitError::Missing("kind"))?.to_owned();
@@ -203,6 +206,7 @@ pub fn admit(mut raw: Value, redactor: &Redactor) -> Result<Object, AdmitError> 
         owners: owners(metadata),
         mark: mark(metadata, &id),
         managers: managers(metadata),
+        applied,
         restored_from,
         partial: false,
     };
@@ -274,6 +278,24 @@ fn managers(metadata: &Map<String, Value>) -> Option<Arc<str>> {
     if kept.is_empty() { None } else { serde_json::to_string(&kept).ok().map(Arc::from) }
 }
 
+/// Reads the copy of the last applied manifest. It says of itself what kind it is, so the kind of the object around it decides whether
+/// there are values to hide.
+fn applied(raw: &Value, redactor: &Redactor) -> Option<Arc<str>> {
+    let text = raw.get("metadata")?.get("annotations")?.get(LAST_APPLIED)?.as_str()?;
+    let Value::Object(mut copy) = serde_json::from_str(text).ok()? else { return None };
+    for key in ["apiVersion", "kind"] {
+        copy.insert(key.into(), raw.get(key)?.clone());
+    }
+    copy.remove("status");
+    if let Some(metadata) = copy.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|key, _| matches!(key.as_str(), "labels" | "annotations" | "finalizers" | "ownerReferences"));
+        drop_members(metadata, "annotations", &[LAST_APPLIED]);
+    }
+    let mut copy = Value::Object(copy);
+    redactor.reduce(&mut copy);
+    Some(copy.to_string().into())
+}
+
 /// Reads the deployer's mark. Sources: Argo CD `util/argo/resource_tracking.go`, Flux `kustomize-controller` owner labels, Helm
 /// `pkg/action/validate.go`, KEP-3659 (ApplySet).
 fn mark(metadata: &Map<String, Value>, id: &ObjectId) -> Option<DeployerMark> {
@@ -325,6 +347,27 @@ mod tests {
         assert_eq!(served.meta.restored_from.as_deref(), Some("nightly"));
         assert_eq!(served.meta.resource_version.as_deref(), Some("7"));
         assert!(served.meta.managers.as_deref().is_some_and(|m| m.contains("kubectl-edit") && !m.contains("status")));
+    }
+
+    #[test]
+    fn what_was_last_applied_is_kept_as_a_fact_with_the_values_of_secrets_hidden() {
+        let with = |kind: &str, applied: Value| {
+            let annotations = json!({LAST_APPLIED: applied.to_string()});
+            take(json!({"apiVersion":"v1","kind":kind,"metadata":{"name":"a","namespace":"n","annotations":annotations}}))
+                .expect("admitted")
+                .meta
+                .applied
+        };
+        let map = json!({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","annotations":{}},"data":{"k":"v"}});
+        assert_eq!(
+            with("ConfigMap", map).as_deref(),
+            Some(r#"{"apiVersion":"v1","data":{"k":"v"},"kind":"ConfigMap","metadata":{"annotations":{}}}"#)
+        );
+        // A copy that claims to be of another kind hides nothing from the redactor.
+        let secret = json!({"apiVersion":"v1","kind":"ConfigMap","data":{"k":"Y2FuYXJ5"},"stringData":{"q":"canary"}});
+        let kept = with("Secret", secret).expect("kept");
+        assert!(!kept.contains("canary") && !kept.contains("Y2FuYXJ5") && kept.contains("hidden:"), "{kept}");
+        assert_eq!(with("ConfigMap", json!([1])), None);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The findings of a report by cause, worst first: what the table and the Markdown form share. pure
 
 use super::{
-    model::{Basis, Drift, FieldReport, ObjectReport, Recovery, Report, Side, Stage, Start, WindowRollup, WindowScope, WindowState},
+    model::{BackupReport, Basis, Drift, FieldReport, ObjectReport, Recovery, Report, Side, Stage, Start, WindowRollup, WindowScope, WindowState},
     text::{counted, since, span, until},
 };
-use crate::{drift::LeafClass, witness::BackupState};
+use crate::drift::LeafClass;
 
 /// One cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,6 +214,8 @@ fn field_text(report: &Report, f: &FieldReport) -> String {
         Some(LeafClass::Added) => format!("added {}", value(&f.live)),
         Some(LeafClass::Removed) => format!("still {}, dropped in Git", value(&f.live)),
         Some(LeafClass::Missing) => format!("{} is gone", value(&f.desired)),
+        Some(LeafClass::Operational) => format!("{} → {} by hand for now", value(&f.desired), value(&f.live)),
+        Some(LeafClass::Policy) => format!("{} is made {} of by admission or a controller", value(&f.desired), value(&f.live)),
         Some(LeafClass::UnknownField) => format!("{} has no field to go to, the server drops it", value(&f.desired)),
         _ => format!("{} → {}", value(&f.desired), value(&f.live)),
     };
@@ -247,6 +249,7 @@ pub fn side(side: Side) -> &'static str {
 pub fn headline(report: &Report) -> String {
     let cluster = report.windows.iter().find(|w| w.of == WindowScope::Cluster);
     match report.summary.window {
+        WindowState::Closed if report.summary.objects == 0 && super::exit::could_not_say(report) => "Whether a window is open cannot be said.".into(),
         WindowState::Closed => "The window is closed: every declared object is held by a usable backup, or by Git alone by design.".into(),
         WindowState::None if report.as_of.backups.failure.is_some() => "Whether there is a usable backup cannot be said.".into(),
         WindowState::None => "There is no usable backup at all.".into(),
@@ -300,11 +303,15 @@ pub fn blind(report: &Report, all: bool) -> Vec<String> {
     report.blind_spots.iter().filter(|b| b.matters || all).map(|b| format!("{} ({}): {}", b.what, b.reason, b.message)).collect()
 }
 
-/// Backups whose archive is damaged, so that an older one speaks in their place: one line each, newest first; a few, unless everything is
-/// asked for.
-pub fn damaged(report: &Report, all: bool) -> Vec<String> {
-    let found = report.backups.iter().filter(|b| b.state == BackupState::Invalid && b.unread.is_some());
-    found.take(if all { usize::MAX } else { 3 }).map(|b| format!("{}: {}", b.name, b.why)).collect()
+/// Backups that an archive was given for and that could not be read, although objects depend on them: one line each, newest first; a few,
+/// unless everything is asked for.
+pub fn unreadable(report: &Report, all: bool) -> Vec<String> {
+    let of = |b: &BackupReport| {
+        let failure = b.unread.as_ref().filter(|f| b.speaks_for > 0 && f.reason.starts_with("archive_"))?;
+        let held = counted(b.speaks_for, "object");
+        Some(format!("{} ({}) would speak for {held}, and what it holds is not known: {}", b.name, b.state.name(), failure.message))
+    };
+    report.backups.iter().filter_map(of).take(if all { usize::MAX } else { 3 }).collect()
 }
 
 /// Where schemas come from.

@@ -38,7 +38,7 @@ pub fn render(report: &Report, all: bool) -> String {
     for line in groups::blind(report, all) {
         out.push_str(&format!("\n- Blind: {}", escape(&line)));
     }
-    for backup in groups::damaged(report, all) {
+    for backup in groups::unreadable(report, all) {
         out.push_str(&format!("\n- Backup {}", escape(&backup)));
     }
     for note in &report.notes {

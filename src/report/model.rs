@@ -231,6 +231,8 @@ pub struct FieldReport {
     pub backed_up: Option<String>,
     /// The field manager that owns the live value.
     pub owner: Option<Text>,
+    /// What kind of writer that is.
+    pub writer: Option<crate::drift::Writer>,
     /// When that manager last wrote.
     pub time: Option<Timestamp>,
     /// File inside the source.

@@ -68,6 +68,7 @@ fn field(path: &str, class: LeafClass, desired: Option<&str>, live: Option<&str>
         live: live.map(str::to_owned),
         backed_up: None,
         owner: owner.map(Text::from),
+        writer: None,
         time: owner.map(|_| time("2026-03-01T09:15:00Z")),
         file: desired.map(|_| "shop/cart.yaml".into()),
         line: desired.map(|_| 12),

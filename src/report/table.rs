@@ -45,7 +45,7 @@ pub fn render(report: &Report, options: &Options) -> String {
     let headline = wrap(&headline, width, 2);
     let mut foot = vec![groups::counts(report)];
     foot.extend(groups::blind(report, options.all).into_iter().map(|b| format!("Blind: {b}")));
-    foot.extend(groups::damaged(report, options.all).into_iter().map(|b| format!("Backup {b}")));
+    foot.extend(groups::unreadable(report, options.all).into_iter().map(|b| format!("Backup {b}")));
     foot.extend(report.notes.iter().map(|n| format!("Note: {}", n.message)));
     foot.push(groups::as_of(report));
     let foot: Vec<String> = foot.iter().flat_map(|line| wrap(line, width, 2)).collect();

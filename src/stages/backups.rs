@@ -1,26 +1,20 @@
 //! The backup stage: Velero's objects from the cluster or a dump, joined with archives on this machine. I/O: through velero, files.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::SystemTime,
-};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::mark::Mark;
 use crate::{
     config::Config,
-    object::{Redactor, Text},
+    object::{ObjectId, Redactor, Text},
     velero::{self, FileBackup, files},
     witness::{BackedUp, Failure, Live},
 };
 
 /// Reads that were made in one run: the storage location (none for files), and the reason if it failed.
 pub type Reads = Vec<(Option<Text>, Option<Text>)>;
-
-/// Names, sizes and times of what was given: equal marks mean that nothing needs to be read again.
-type Mark = Vec<(PathBuf, u64, Option<SystemTime>)>;
 
 /// What is remembered between runs.
 pub struct BackupStage {
@@ -29,18 +23,24 @@ pub struct BackupStage {
     /// The archives as last read, for this mark and this cluster.
     read: Option<(Mark, Option<Text>, Vec<FileBackup>)>,
     last: Option<BackedUp>,
+    moment: Option<Timestamp>,
 }
 
 impl BackupStage {
     /// A stage over one configuration.
     pub fn new(config: Arc<Config>, redactor: Redactor) -> Self {
-        Self { config, redactor, read: None, last: None }
+        Self { config, redactor, read: None, last: None, moment: None }
+    }
+
+    /// Speaks of another moment than now: backups that had not ended then do not count.
+    pub fn at(self, moment: Option<Timestamp>) -> Self {
+        Self { moment, ..self }
     }
 
     /// Reads archives that changed, and judges every backup anew: time alone can end one.
     pub async fn run(&mut self, live: &Live, now: Timestamp) -> (BackedUp, Reads) {
         let mut reads = Reads::new();
-        let failure = self.read_files(live.cluster_uid.as_ref(), &mut reads).await.err();
+        let failure = self.read_files(live, &mut reads).await.err();
         let namespace = &self.config.velero.namespace;
         // Namespaces are asked for their labels only; Velero's own objects must lie in the namespace that Velero watches.
         let controllers = live.controllers.iter().filter(|(id, _)| id.namespace.as_ref().is_none_or(|n| n == namespace));
@@ -51,6 +51,9 @@ impl BackupStage {
         let uids = uids.filter_map(|(id, o)| Some((id.name.clone(), o.meta.uid.clone()?))).collect();
         let cluster = velero::Cluster { uid: live.cluster_uid.clone(), namespaces: uids, names: velero::Names::of(&live.kinds) };
         let mut backed_up = velero::assess(objects, archives, &cluster, now);
+        if let Some(moment) = self.moment {
+            velero::moment::seen_from(moment, &mut backed_up);
+        }
         // Archives that could not be read may hold anything: nothing is known as of any moment, rather than "there is none".
         let blind = failure.is_some() && self.read.is_none();
         backed_up.as_of = if blind { None } else { live.as_of.or_else(|| self.read.is_some().then_some(now)) };
@@ -66,19 +69,24 @@ impl BackupStage {
         (backed_up, reads)
     }
 
-    async fn read_files(&mut self, cluster_uid: Option<&Text>, reads: &mut Reads) -> Result<(), Failure> {
+    async fn read_files(&mut self, live: &Live, reads: &mut Reads) -> Result<(), Failure> {
         let given = self.config.velero.backups.clone();
         if given.is_empty() {
             return Ok(());
         }
-        let (limits, redactor, uid) = (self.config.velero.limits, self.redactor.clone(), cluster_uid.cloned());
+        let (limits, redactor) = (self.config.velero.limits, self.redactor.clone());
+        let own = |id: &ObjectId| id.gk.is("velero.io", "Backup") && id.namespace.as_ref() == Some(&self.config.velero.namespace);
+        let backups = live.controllers.keys().filter(|id| own(id)).map(|id| id.name.clone()).collect();
+        let around = files::Around { cluster_uid: live.cluster_uid.clone(), backups, moment: self.moment };
+        let uid = live.cluster_uid.clone();
         let known = self.read.as_ref().map(|(mark, uid, _)| (mark.clone(), uid.clone()));
         let work = move || {
-            let mark = given.iter().flat_map(|b| mark(&b.path)).collect::<Mark>();
+            // The Backup object beside an archive that was given by its own path counts too.
+            let mark = Mark::of(given.iter().flat_map(|b| [b.path.clone(), b.path.with_file_name(files::MARKER)]));
             if known.is_some_and(|(m, u)| m == mark && u == uid) {
                 return Ok(None);
             }
-            let archives = files::read(&given, &limits, &redactor, uid.as_deref()).map_err(|e| Failure::new(e.kind(), e.to_string()))?;
+            let archives = files::read(&given, &limits, &redactor, &around).map_err(|e| Failure::new(e.kind(), e.to_string()))?;
             Ok(Some((mark, uid, archives)))
         };
         let outcome = tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(Failure::new("internal", "reading archives was stopped")));
@@ -93,7 +101,8 @@ impl BackupStage {
 /// Why Velero's own objects may be missing from the view. A cluster that does not serve Velero's kinds has no Velero: no failure.
 fn unread(live: &Live) -> Option<Failure> {
     use crate::witness::Listing;
-    if live.as_of.is_none() {
+    // They come from the cluster: while that cannot be read, neither can they, and what was known has its age.
+    if live.as_of.is_none() || live.failure.is_some() {
         return live.failure.clone();
     }
     if let Some(failure) = live.broken_groups.get("velero.io") {
@@ -104,30 +113,6 @@ fn unread(live: &Live) -> Option<Failure> {
         Listing::Complete => None,
         Listing::Skipped(failure) | Listing::Failed(failure) => Some(failure.clone()),
     }
-}
-
-fn mark(path: &Path) -> Mark {
-    let mut found = Mark::new();
-    let mut open = vec![(path.to_owned(), 0)];
-    while let Some((next, depth)) = open.pop() {
-        let Ok(meta) = std::fs::metadata(&next) else { continue };
-        if meta.is_dir() && depth < 4 {
-            open.extend(std::fs::read_dir(&next).into_iter().flatten().flatten().map(|e| (e.path(), depth + 1)));
-        }
-        // A marker beside an archive that was given by its own path counts too.
-        if depth == 0
-            && meta.is_file()
-            && let Some(folder) = next.parent()
-        {
-            let marker = folder.join("velero-backup.json");
-            if let Ok(meta) = std::fs::metadata(&marker) {
-                found.push((marker, meta.len(), meta.modified().ok()));
-            }
-        }
-        found.push((next, meta.len(), meta.modified().ok()));
-    }
-    found.sort();
-    found
 }
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::git::KubeFacts;
+use super::{git::KubeFacts, mark::Mark};
 use crate::{
     cluster::{self, Connection, DumpLimits, Inventory, Limits, Progress},
     config::Config,
@@ -20,6 +20,9 @@ use crate::{
 
 /// How often a dump on disk is looked at for changes.
 const DUMP_PERIOD: Duration = Duration::from_millis(500);
+
+/// How often the age of a view that nothing changes in is passed on: a cluster in which nothing happens is not stale.
+const RENEWAL: Duration = Duration::from_secs(10);
 
 /// How long the daemon waits before it tries again to find a cluster at all.
 const RECONNECT: Duration = Duration::from_secs(10);
@@ -76,7 +79,9 @@ pub async fn keep_reading(config: Arc<Config>, redactor: Redactor, board: StageB
 
 fn note(board: &StageBoard, live: &Live) {
     let outcome = live.failure.clone().map_or(Ok(()), Err);
-    board.finished(&Stage::Cluster, Timestamp::now(), outcome);
+    // What succeeded did so at the moment that the view speaks of.
+    let when = live.as_of.filter(|_| outcome.is_ok()).unwrap_or_else(Timestamp::now);
+    board.finished(&Stage::Cluster, when, outcome);
 }
 
 async fn follow_cluster(config: &Config, redactor: &Redactor, board: &StageBoard, out: &watch::Sender<Option<Arc<Live>>>) {
@@ -102,28 +107,24 @@ async fn follow_cluster(config: &Config, redactor: &Redactor, board: &StageBoard
         };
         let inventory = Inventory::start(connection, &config.cluster, redactor.clone(), Limits::default());
         let mut views = inventory.subscribe();
-        while views.changed().await.is_ok() {
+        loop {
+            let news = tokio::select! {
+                changed = views.changed() => changed.is_ok().then_some(true),
+                () = tokio::time::sleep(RENEWAL) => Some(false),
+            };
+            let Some(news) = news else { break };
             let view = views.borrow_and_update().clone();
-            note(board, &view);
-            out.send_replace(Some(view));
+            // Before the first view there is nothing to publish: the one that is held is empty.
+            if news || view.as_of.is_some() && view.failure.is_none() {
+                note(board, &view);
+                out.send_if_modified(|slot| {
+                    *slot = Some(view);
+                    news
+                });
+            }
         }
         tokio::time::sleep(RECONNECT).await;
     }
-}
-
-/// Names, sizes and times of everything below a path: equal marks mean that nothing needs to be read again.
-fn mark(path: &Path) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
-    let mut found = Vec::new();
-    let mut open = vec![path.to_owned()];
-    while let Some(next) = open.pop() {
-        let Ok(meta) = std::fs::metadata(&next) else { continue };
-        if meta.is_dir() {
-            open.extend(std::fs::read_dir(&next).into_iter().flatten().flatten().map(|e| e.path()));
-        }
-        found.push((next, meta.len(), meta.modified().ok()));
-    }
-    found.sort();
-    found
 }
 
 async fn follow_dump(path: &Path, redactor: &Redactor, board: &StageBoard, out: &watch::Sender<Option<Arc<Live>>>) {
@@ -131,7 +132,7 @@ async fn follow_dump(path: &Path, redactor: &Redactor, board: &StageBoard, out: 
     let mut renewed = Timestamp::now();
     loop {
         let at = path.to_owned();
-        let current = tokio::task::spawn_blocking(move || mark(&at)).await.ok();
+        let current = tokio::task::spawn_blocking(move || Mark::of([at])).await.ok();
         let now = Timestamp::now();
         if seen != current {
             board.started(&Stage::Cluster, now);

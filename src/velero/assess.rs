@@ -130,10 +130,13 @@ fn witness(backup: custom::Backup, in_cluster: bool, file: Option<FileBackup>, g
         file_uid: told.as_ref().and_then(|b| b.head.uid.as_deref()),
     };
     let judgement = judge(&backup, &around);
+    let sound = || judge(&backup, &Around { damage: None, ..around.clone() }).state.usable();
+    let damaged = around.damage.is_some() && sound();
     let name = backup.head.name;
     let side = Arc::new(file.as_ref().map(|f| f.side.clone()).unwrap_or_default());
     let content = match file {
         Some(FileBackup { content: Ok(archive), .. }) => BackupContent::Read(archive),
+        Some(FileBackup { content: Err(failure), .. }) if damaged => BackupContent::Damaged(failure),
         Some(FileBackup { content: Err(failure), .. }) => BackupContent::Unread(failure),
         None => BackupContent::Unread(Failure::new(
             "content_unread",

@@ -4,7 +4,7 @@
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,6 +19,7 @@ use super::{
     assess::FileBackup,
     beside::{self, SideFile},
     custom::{self, read_backup},
+    moment::had_ended,
     scope::Scope,
 };
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
 };
 
 /// The Backup object beside an archive (pkg/persistence/object_store_layout.go).
-const MARKER: &str = "velero-backup.json";
+pub(crate) const MARKER: &str = "velero-backup.json";
 
 /// Bytes of a [`MARKER`]; the API server takes no object larger than 3 MiB.
 const MAX_MARKER: u64 = 4 << 20;
@@ -48,7 +49,10 @@ pub enum FilesError {
         message: String,
     },
     /// An archive alone, of which nothing is known.
-    #[error("{path} has no {MARKER} beside it; put it there, or tell the backup's name and start: --backup NAME={path},start=2026-01-31T01:00:00Z")]
+    #[error(
+        "{path} has no {MARKER} beside it, and the cluster has no Backup of its name; put it there, or tell the backup's name and start: \
+         --backup NAME={path},start=2026-01-31T01:00:00Z"
+    )]
     NoStart {
         /// The archive.
         path: String,
@@ -122,21 +126,28 @@ struct Candidate {
     failure: Option<Failure>,
 }
 
+/// What is known besides the files.
+#[derive(Clone, Debug, Default)]
+pub struct Around {
+    /// uid of the cluster's kube-system.
+    pub cluster_uid: Option<Text>,
+    /// Names of the Backups in the cluster: an archive of such a name needs no start of its own.
+    pub backups: HashSet<Text>,
+    /// The moment that is spoken of, if it is not now.
+    pub moment: Option<Timestamp>,
+}
+
 /// Finds and reads the backups that were given.
 ///
 /// An archive given by its path, or a folder of one backup, is always read. Of a folder of many (a bucket's layout: `backups/<name>/`), the
 /// newest finished backup of each scope is read, and older ones only if that one is damaged or from another cluster: memory stays bounded by what
 /// can matter. The others are told as unread with reason `not_needed`. An error means that what was asked for is wrong; what is wrong
-/// inside a folder of many stands at the backup it concerns.
-pub fn read(
-    given: &[BackupFile],
-    limits: &ArchiveLimits,
-    redactor: &Redactor,
-    live_cluster_uid: Option<&str>,
-) -> Result<Vec<FileBackup>, FilesError> {
+/// inside a folder of many stands at the backup it concerns. Of backups that had not ended at the moment that is spoken of none
+/// is looked for.
+pub fn read(given: &[BackupFile], limits: &ArchiveLimits, redactor: &Redactor, around: &Around) -> Result<Vec<FileBackup>, FilesError> {
     let mut candidates: Vec<Candidate> = Vec::new();
     for file in given {
-        for candidate in find(file)? {
+        for candidate in find(file, &around.backups)? {
             match candidates.iter().position(|c| c.name == candidate.name) {
                 Some(at) if !candidates[at].asked_for => candidates[at] = candidate,
                 Some(_) if !candidate.asked_for => {}
@@ -152,7 +163,8 @@ pub fn read(
     let mut scopes: Vec<Scope> = Vec::new();
     let backups: Vec<Option<custom::Backup>> = candidates.iter().map(|c| c.object.as_ref().and_then(read_backup)).collect();
     for (n, backup) in backups.iter().enumerate().filter(|(n, _)| !candidates[*n].asked_for) {
-        let Some(backup) = backup.as_ref().filter(|b| matches!(&*b.phase, "Completed" | "PartiallyFailed")) else { continue };
+        let ended = |b: &&custom::Backup| matches!(&*b.phase, "Completed" | "PartiallyFailed") && around.moment.is_none_or(|m| had_ended(b, m));
+        let Some(backup) = backup.as_ref().filter(ended) else { continue };
         let scope = Scope::of_backup(&backup.spec, true);
         let at = scopes.iter().position(|s| *s == scope).unwrap_or_else(|| {
             scopes.push(scope);
@@ -168,7 +180,7 @@ pub fn read(
         numbers.sort_by_key(|n| std::cmp::Reverse(backups[*n].as_ref().and_then(|b| b.start)));
         for n in numbers.into_iter().filter(|n| candidates[*n].failure.is_none()) {
             let mut opened = open(&candidates[n].archive, limits, redactor);
-            let foreign = matches!((live_cluster_uid, opened.cluster_uid.as_deref()), (Some(own), Some(theirs)) if own != theirs);
+            let foreign = matches!((around.cluster_uid.as_deref(), opened.cluster_uid.as_deref()), (Some(own), Some(theirs)) if own != theirs);
             let good = opened.content.is_ok() && !foreign;
             if foreign {
                 opened.content = Err(Failure::new("foreign", "its content was let go: it is of another cluster"));
@@ -250,14 +262,14 @@ fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> FilesError {
     move |e| FilesError::Unreadable { path, message: e.to_string() }
 }
 
-fn find(given: &BackupFile) -> Result<Vec<Candidate>, FilesError> {
+fn find(given: &BackupFile, known: &HashSet<Text>) -> Result<Vec<Candidate>, FilesError> {
     let path = &given.path;
     let metadata = fs::metadata(path).map_err(unreadable(path))?;
     if metadata.is_file() {
-        return Ok(vec![single(path, given)?]);
+        return Ok(vec![single(path, given, known)?]);
     }
     if path.join(MARKER).is_file() {
-        return Ok(vec![single(&archive_in(path)?, given)?]);
+        return Ok(vec![single(&archive_in(path)?, given, known)?]);
     }
     let below = path.join("backups");
     let root = if below.is_dir() { &below } else { path };
@@ -283,7 +295,7 @@ fn find(given: &BackupFile) -> Result<Vec<Candidate>, FilesError> {
 }
 
 /// One archive that was asked for.
-fn single(archive: &Path, given: &BackupFile) -> Result<Candidate, FilesError> {
+fn single(archive: &Path, given: &BackupFile, known: &HashSet<Text>) -> Result<Candidate, FilesError> {
     let object = marker_beside(archive)?;
     let stem = stem(archive);
     let told = object.as_ref().and_then(read_backup).map(|b| b.head.name);
@@ -296,10 +308,12 @@ fn single(archive: &Path, given: &BackupFile) -> Result<Candidate, FilesError> {
         Some(found) if given.start.is_none() => return Err(FilesError::OtherBackup { path: shown(archive), found: found.to_string() }),
         _ => None,
     };
-    if given.start.is_none() {
+    // `velero backup download` brings the archive alone; the Backup in the cluster tells the rest.
+    let plain = wanted.strip_suffix("-data").filter(|name| known.contains(*name)).unwrap_or(wanted);
+    if given.start.is_none() && !known.contains(plain) {
         return Err(FilesError::NoStart { path: shown(archive) });
     }
-    Ok(Candidate { name: wanted.into(), archive: archive.to_owned(), object, start: given.start, asked_for: true, failure: None })
+    Ok(Candidate { name: plain.into(), archive: archive.to_owned(), object, start: given.start, asked_for: true, failure: None })
 }
 
 /// One archive in a folder of many: what is wrong with it is its own matter.

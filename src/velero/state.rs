@@ -39,7 +39,7 @@ pub struct Around<'a> {
     pub archive_cluster: Option<&'a str>,
     /// uid of kube-system in the cluster.
     pub live_cluster: Option<&'a str>,
-    /// Why the archive, although at hand, cannot be restored from: it is damaged.
+    /// What is wrong with the archive at hand, if it is damaged.
     pub damage: Option<&'a str>,
     /// Namespaces in the archive that are here too.
     pub kin: Kin,
@@ -88,6 +88,14 @@ impl Judgement {
 /// the end of its backup, or has another uid than in the bucket, is no proof: so look own ones whose object was lost and came back.
 pub fn judge(backup: &custom::Backup, around: &Around<'_>) -> Judgement {
     let mut judgement = decide(backup, around);
+    if let Some(damage) = around.damage.filter(|_| judgement.state.usable()) {
+        // A damaged copy says nothing against the backup that Velero has; where the file is all that there is, nothing can be restored from it.
+        let (state, what) = match around.in_cluster {
+            true => (judgement.state, format!("{}, but the archive at hand", judgement.why)),
+            false => (BackupState::Invalid, "its archive".to_owned()),
+        };
+        judgement = Judgement::new(state, "damaged", format!("{what} is damaged, so what it holds is not known: {damage}"));
+    }
     judgement.remarks = remarks(backup, around, judgement.state);
     judgement
 }
@@ -172,9 +180,6 @@ fn running(phase: &str, backup: &custom::Backup, around: &Around<'_>) -> Judgeme
 }
 
 fn finished(backup: &custom::Backup, around: &Around<'_>) -> Judgement {
-    if let Some(damage) = around.damage {
-        return Judgement::new(BackupState::Invalid, "damaged", format!("its archive is damaged: {damage}"));
-    }
     // Velero collects a backup once its expiration is not after now.
     if let Some(expires) = backup.expires.filter(|e| *e <= around.now) {
         let kept = backup.gc_failure.as_deref().map_or_else(String::new, |f| format!(", and Velero cannot collect it ({f})"));

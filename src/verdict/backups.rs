@@ -5,14 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use crate::{
     object::Text,
     report::model::{BackupReport, LocationReport, ObjectReport, ScheduleReport},
-    witness::{BackedUp, Backup, BackupContent, BackupState},
+    witness::{BackedUp, Backup, BackupState},
 };
 
 fn objects_in(backup: &Backup) -> Option<u64> {
-    match &backup.content {
-        BackupContent::Read(archive) => Some(archive.objects.len() as u64),
-        BackupContent::Unread(_) => None,
-    }
+    backup.content.archive().ok().map(|archive| archive.objects.len() as u64)
 }
 
 /// Newest start first; backups without a start last.
@@ -37,11 +34,8 @@ pub(super) fn backups(backed_up: &BackedUp, objects: &[ObjectReport]) -> Vec<Bac
         completed: b.completed,
         expires: b.expires,
         objects: objects_in(b),
-        unread: match &b.content {
-            BackupContent::Read(_) => None,
-            BackupContent::Unread(failure) => Some(failure.clone()),
-        },
-        speaks_for: if b.state.usable() { speaks.get(&b.name).copied().unwrap_or_default() } else { 0 },
+        unread: b.content.archive().err().cloned(),
+        speaks_for: if b.counts() { speaks.get(&b.name).copied().unwrap_or_default() } else { 0 },
     };
     newest_first(backed_up).into_iter().map(of).collect()
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     config::IgnoreRule,
-    drift::{Comparison, Leaf, LeafClass, Observed, Policy, Silence, compare},
+    drift::{Comparison, Leaf, LeafClass, Managers, Observed, Policy, Silence, compare},
     object::{FieldPath, Fingerprint, Object, ObjectId, Step, Text, redact::MARK},
     report::model::FieldReport,
     witness::Failure,
@@ -29,7 +29,7 @@ const LONGEST_VALUE: usize = 2_000;
 pub(super) enum Agreement {
     /// Nothing differs.
     Same,
-    /// Only a person's additions differ.
+    /// Only what a person added or ran otherwise beside what Git sets.
     Additions,
     /// Something that Git sets, or that its deployer left behind, differs.
     Differs,
@@ -52,10 +52,10 @@ pub(super) fn agrees(comparison: &Comparison) -> bool {
 impl Outcome {
     fn of(comparison: &Comparison) -> Self {
         // What the server has no field for is on neither side, whatever Git says.
-        let classes = comparison.leaves.iter().map(|l| l.class).filter(|c| *c != LeafClass::UnknownField);
-        let agreement = match classes.max_by_key(|c| *c != LeafClass::Added) {
+        let mut leaves = comparison.leaves.iter().filter(|l| l.class != LeafClass::UnknownField);
+        let agreement = match leaves.next() {
             None => Agreement::Same,
-            Some(LeafClass::Added) => Agreement::Additions,
+            Some(first) if first.is_addition() && leaves.all(Leaf::is_addition) => Agreement::Additions,
             Some(_) => Agreement::Differs,
         };
         // A field that Git dropped and the other side still has is a difference too: a restore would bring it back.
@@ -117,31 +117,48 @@ impl Wanted<'_> {
 pub(super) struct Engine<'a> {
     pub schemas: SchemaSide<'a>,
     pub ignore: Vec<IgnoreRule>,
+    pub managers: &'a Managers,
     pub memo: &'a Memo,
+}
+
+/// The side that is compared with Git.
+#[derive(Clone, Copy)]
+pub(super) struct Other<'a> {
+    pub object: &'a Object,
+    /// Whether it is what runs, and not a backup.
+    pub live: bool,
+    /// Whether what rules keep silent is listed too.
+    pub listed: bool,
 }
 
 impl Engine<'_> {
     /// A fingerprint of everything that a comparison depends on besides the objects.
-    pub(super) fn policy_print(ignore: &[IgnoreRule]) -> Fingerprint {
-        Fingerprint::of(format!("{ignore:?}").as_bytes())
+    pub(super) fn policy_print(ignore: &[IgnoreRule], managers: &Managers) -> Fingerprint {
+        Fingerprint::of(format!("{ignore:?} {managers:?}").as_bytes())
     }
 
-    /// Compares one pair; `other` is where the observed value comes from.
-    pub(super) fn compare(&self, wanted: Wanted<'_>, desired: &Value, (other, observed): (&Object, &Value), live: bool) -> Comparison {
-        let pair = self.schemas.pair(&wanted.object.gvk(), &other.version);
+    /// Compares one pair.
+    pub(super) fn compare(&self, wanted: Wanted<'_>, desired: &Value, observed: &Value, other: Other<'_>) -> Comparison {
+        let Other { object, live, listed } = other;
+        let gvk = wanted.object.gvk();
+        let pair = self.schemas.pair(&gvk, &object.version);
         if let Some(refused) = pair.refused {
             return Comparison { unjudged: Some(refused), ..Comparison::default() };
         }
-        let managers = other.meta.managers.as_deref();
         let policy = Policy {
-            schema: pair.wanted.schema(),
             ignore: &self.ignore,
-            deployers: &[],
+            managers: self.managers,
             look_for_additions: live,
-            id: wanted.id,
-            gvk: &wanted.object.gvk(),
+            list_silences: listed,
+            ..Policy::of(pair.wanted.schema(), wanted.id, &gvk)
         };
-        pair.checked(compare(desired, Observed { value: observed, managers }, &policy), &other.version)
+        let observed = Observed { value: observed, managers: object.meta.managers.as_deref(), applied: object.meta.applied.as_deref() };
+        pair.checked(compare(desired, observed, &policy), &object.version)
+    }
+
+    /// A hash of what a comparison reads of an object besides its content: who wrote it, and what was last applied.
+    fn facts(&self, object: &Object) -> u64 {
+        self.memo.managers(object.meta.managers.as_ref()) ^ self.memo.managers(object.meta.applied.as_ref()).rotate_left(1)
     }
 
     /// What the schemas of a pair are, for the memo.
@@ -151,7 +168,7 @@ impl Engine<'_> {
 
     /// Git against cluster and Git against backup.
     pub(super) fn trio(&self, wanted: Wanted<'_>, live: Option<&Object>, backup: Option<&Object>) -> Arc<Trio> {
-        let print = |o: &Object| (o.content.print(), self.memo.managers(o.meta.managers.as_ref()));
+        let print = |o: &Object| (o.content.print(), self.facts(o));
         let key = TrioKey {
             desired: wanted.object.content.print(),
             drops_namespace: wanted.drops_namespace,
@@ -170,13 +187,13 @@ impl Engine<'_> {
                 return Comparison::default();
             }
             let value = if is_live { values.live() } else { values.backup() };
-            self.compare(wanted, values.desired(), (object, value), is_live)
+            self.compare(wanted, values.desired(), value, Other { object, live: is_live, listed: false })
         };
         let to_live = live.map(|o| pair(o, true));
         let to_backup = backup.map(|o| match (&to_live, live) {
             // The same bytes on both other sides: what Git sets differs in the same places.
             (Some(known), Some(l)) if l.content.print() == o.content.print() => {
-                let leaves = known.leaves.iter().filter(|l| l.class != LeafClass::Added).cloned().collect();
+                let leaves = known.leaves.iter().filter(|l| !l.is_addition()).cloned().collect();
                 Comparison { leaves, silenced: Vec::new(), unjudged: known.unjudged.clone() }
             }
             _ => pair(o, false),
@@ -200,11 +217,11 @@ impl Engine<'_> {
             desired: past.object.content.print(),
             drops_namespace: past.drops_namespace,
             live: None,
-            backup: Some((copy.content.print(), self.memo.managers(copy.meta.managers.as_ref()))),
+            backup: Some((copy.content.print(), self.facts(copy))),
             schemas: [None, self.schemas_of(past, Some(copy))],
         };
         self.memo.past(key, || {
-            let c = self.compare(past, &past.value(), (copy, &copy.content.value()), false);
+            let c = self.compare(past, &past.value(), &copy.content.value(), Other { object: copy, live: false, listed: false });
             let differs = c.leaves.iter().filter(|l| l.class != LeafClass::UnknownField).map(|l| l.path.clone()).collect();
             Past { holds: Outcome::of(&c).holds, differs: Arc::new(differs) }
         })
@@ -254,6 +271,7 @@ impl Values<'_> {
                 live: l.map_or_else(running, |l| l.observed.as_ref().map(show)),
                 backed_up: b.map_or_else(held, |b| b.observed.as_ref().map(show)),
                 owner: l.and_then(|l| l.owner.clone()),
+                writer: l.and_then(|l| l.writer),
                 time: l.and_then(|l| l.time),
                 file: None,
                 line: None,

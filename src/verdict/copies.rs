@@ -17,7 +17,7 @@ use crate::{
     object::{Object, ObjectId, Text},
     report::model::Presence,
     velero::{Coverage, Names, Scope, Subject, scope::Why},
-    witness::{Archive, BackedUp, Backup, BackupContent, BackupState, Failure, Schedule},
+    witness::{Archive, BackedUp, Backup, BackupState, Failure, Schedule},
 };
 
 /// Labels of an object, as Velero's selectors see them; `None` if they are not known.
@@ -172,22 +172,16 @@ impl<'a> BackupSide<'a> {
                 scopes.len() - 1
             })
         };
-        let mut sorted: Vec<&Backup> = backed_up.backups.iter().filter(|b| b.state.usable()).collect();
+        let mut sorted: Vec<&Backup> = backed_up.backups.iter().filter(|b| b.counts()).collect();
         // Newest start first; a backup that does not say when it began cannot be newer than one that does.
         sorted.sort_by(|a, b| (b.start, &b.name).cmp(&(a.start, &a.name)));
         let label = |b: &Backup| format!("{}{}", b.name, b.start.map(|s| format!(" ({})", words::clock(s, now))).unwrap_or_default());
         let usable = sorted.into_iter().map(|backup| Usable {
             backup,
             label: label(backup),
-            content: match &backup.content {
-                BackupContent::Read(archive) => Ok(&**archive),
-                BackupContent::Unread(f) => Err(Rc::new(f.clone())),
-            },
+            content: backup.content.archive().map(|a| &**a).map_err(|f| Rc::new(f.clone())),
             scope: scope(&backup.scope),
-            damaged: match &backup.content {
-                BackupContent::Read(archive) => archive.diagnostics.iter().filter_map(|d| damaged(&d.file)).collect(),
-                BackupContent::Unread(_) => HashSet::new(),
-            },
+            damaged: backup.content.archive().map_or_else(|_| HashSet::new(), |a| a.diagnostics.iter().filter_map(|d| damaged(&d.file)).collect()),
         });
         let usable: Vec<Usable<'_>> = usable.collect();
         let mut design: Vec<(usize, Rc<str>)> = Vec::new();
@@ -197,7 +191,7 @@ impl<'a> BackupSide<'a> {
         design.extend(schedules.iter().map(|(n, s)| (*n, format!("schedule {}", s.name).into())));
         // Expired backups were let go, foreign ones were never this cluster's.
         let failed = |b: &&Backup| matches!(b.state, BackupState::Pending | BackupState::Invalid | BackupState::Stuck | BackupState::Unavailable);
-        let mut failed: Vec<&Backup> = backed_up.backups.iter().filter(failed).collect();
+        let mut failed: Vec<&Backup> = backed_up.backups.iter().filter(failed).filter(|b| !b.counts()).collect();
         failed.sort_by(|a, b| (b.start, &b.name).cmp(&(a.start, &a.name)));
         design.extend(failed.into_iter().map(|b| (scope(&b.scope), format!("backup {} ({})", b.name, b.state.name()).into())));
         Self { usable, scopes, design, schedules, readable: trouble.is_none(), trouble: trouble.map(Rc::new), names }
@@ -382,6 +376,9 @@ mod tests {
             (World::new().backup(old()).backup(elsewhere()), "held by old"),
             (World::new().backup(old()).backup(elsewhere().holding(cart())), "held by new"),
             (World::new().backup(old()).backup(new().unread()), "content_unread (new)"),
+            (World::new().backup(old()).backup(new().broken()), "archive_truncated (new)"),
+            (World::new().backup(old()).backup(new().broken().state(BackupState::Invalid)), "archive_truncated (new)"),
+            (World::new().backup(old()).backup(new().unread().state(BackupState::Invalid)), "held by old"),
             (World::new().backup(old()).backup(new().state(BackupState::Expired)), "held by old"),
             (World::new().backup(old()).backup(new().scope(scope_unknown())), "missing from new or held by old"),
             (World::new().backup(new().scope(scope_unknown())), "missing from new or outside"),

@@ -7,17 +7,17 @@ use serde_json::Value;
 
 use super::{
     Inputs, Memo,
-    compared::{hide, show},
+    compared::{Other, hide, show},
     copies::{Asked, Copy},
     join::{Case, Join},
 };
 use crate::{
     config::AppName,
-    drift::{Comparison, LeafClass},
+    drift::{self, Comparison, LeafClass},
     object::{Object, ObjectId, Text},
     report::model::{ObjectReport, Report},
     velero::Coverage,
-    witness::{Backup, BackupContent, BackupState, Commit, Failure},
+    witness::{Backup, BackupState, Commit, Failure},
 };
 
 /// The document that `explain` prints.
@@ -175,6 +175,8 @@ pub struct DiffLeaf {
     pub right: Option<String>,
     /// Field manager that owns the right side's value.
     pub owner: Option<Text>,
+    /// What kind of writer that is.
+    pub writer: Option<drift::Writer>,
     /// When it last wrote.
     pub time: Option<Timestamp>,
 }
@@ -287,7 +289,8 @@ impl Teller<'_, '_> {
     /// Git against another side.
     fn against(&self, other: &Object, live: bool) -> Option<Comparison> {
         let wanted = self.case.claim?.wanted(&self.case.id);
-        Some(self.join.engine.compare(wanted, &wanted.value(), (other, &other.content.value()), live))
+        let side = Other { object: other, live, listed: live };
+        Some(self.join.engine.compare(wanted, &wanted.value(), &other.content.value(), side))
     }
 
     fn backups(&self) -> Vec<CopyEvidence> {
@@ -298,9 +301,9 @@ impl Teller<'_, '_> {
         let labels = || self.join.labels_of(self.case.any());
         let asked = Asked { id, plural_group, namespaced: *namespaced, labels: &labels, created: None };
         let covers = |b: &Backup| self.join.backups.coverage(b, &asked);
-        let holds = |b: &Backup| match &b.content {
-            BackupContent::Unread(failure) => Holds::Unread { failure: failure.clone() },
-            BackupContent::Read(archive) => match (archive.objects.get(&self.case.id), covers(b)) {
+        let holds = |b: &Backup| match b.content.archive() {
+            Err(failure) => Holds::Unread { failure: failure.clone() },
+            Ok(archive) => match (archive.objects.get(&self.case.id), covers(b)) {
                 (Some(copy), _) => Holds::Copy {
                     same_as_git: self.against(copy, false).filter(|c| c.unjudged.is_none()).map(|c| super::compared::agrees(&c)),
                     same_as_live: self.case.live.body().map(|l| l.content.print() == copy.content.print()),
@@ -313,7 +316,7 @@ impl Teller<'_, '_> {
         let of = |b: &Backup| CopyEvidence {
             backup: b.name.clone(),
             state: b.state,
-            speaks: speaker == Some(&b.name) && b.state.usable(),
+            speaks: speaker == Some(&b.name) && b.counts(),
             start: b.start,
             holds: holds(b),
         };
@@ -360,6 +363,7 @@ impl Teller<'_, '_> {
             left: l.desired.as_ref().map(|v| show(v, self.secret)),
             right: l.observed.as_ref().map(|v| show(v, self.secret)),
             owner: l.owner.clone(),
+            writer: l.writer,
             time: l.time,
         };
         Diff {

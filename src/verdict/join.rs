@@ -141,14 +141,14 @@ impl<'a> Join<'a> {
     pub(super) fn of(inputs: &'a Inputs<'a>, memo: &'a Memo) -> Self {
         let (declared, live, backed_up, config, now) = (inputs.declared, inputs.live, inputs.backed_up, inputs.config, inputs.now);
         let ignore: Vec<_> = config.ignore.iter().filter(|r| r.expires.is_none_or(|e| e > now)).cloned().collect();
-        memo.begin(Engine::policy_print(&ignore));
+        memo.begin(Engine::policy_print(&ignore, &config.managers));
         let kinds = Kinds::of(declared, live, backed_up);
         let cluster = ClusterSide::of(live, now, config.stale_after);
         let backups = BackupSide::of(backed_up, Names::of(&live.kinds), now, config.stale_after);
         let seen = |id: &ObjectId| live.objects.contains_key(id) || backups.holds(id);
         let git = GitSide::of(declared, config, now, &kinds, memo, &seen);
         let schemas = SchemaSide::new(live, kinds.definitions(), memo);
-        let engine = Engine { schemas, ignore, memo };
+        let engine = Engine { schemas, ignore, managers: &config.managers, memo };
         let mut join = Self { inputs, engine, memo, kinds, cluster, backups, git, cases: Vec::new() };
         join.gather();
         join.settle();

@@ -33,7 +33,7 @@ struct Thing {
 #[derive(Clone, Debug)]
 struct Plan {
     things: Vec<Thing>,
-    /// Per backup: 0 everything, 1 elsewhere only, 2 cannot be decided, 3 not read, 4 failed.
+    /// Per backup: 0 everything, 1 elsewhere only, 2 cannot be decided, 3 not read, 4 failed, 5 damaged.
     backups: Vec<u8>,
     schedule: bool,
 }
@@ -59,7 +59,7 @@ fn thing() -> impl Strategy<Value = Thing> {
 
 fn plan() -> impl Strategy<Value = Plan> {
     let things = proptest::collection::vec(thing(), 1..10);
-    (things, proptest::collection::vec(0u8..5, 0..4), any::<bool>()).prop_map(|(mut things, backups, schedule)| {
+    (things, proptest::collection::vec(0u8..6, 0..4), any::<bool>()).prop_map(|(mut things, backups, schedule)| {
         things.sort_by_key(|t| (t.kind, t.name));
         things.dedup_by_key(|t| (t.kind, t.name));
         Plan { things, backups, schedule }
@@ -113,6 +113,7 @@ fn build(plan: &Plan) -> World {
             2 => snapshot.scope(scope_unknown()).holding(held),
             3 => snapshot.unread(),
             4 => snapshot.state(BackupState::Invalid).holding(held),
+            5 => snapshot.state(BackupState::Invalid).broken(),
             _ => snapshot.holding(held),
         };
         world = world.backup(snapshot);
@@ -272,6 +273,11 @@ proptest! {
         }
         for o in unread.judge().objects {
             prop_assert!(!matches!(o.recovery, Recovery::Either | Recovery::Backup), "{:?}", o);
+        }
+        // Nor does an older backup answer for the newest one, if that is damaged.
+        let damaged = build(&plan).backup(Snapshot::new("newest", "09:00").state(BackupState::Invalid).broken());
+        for o in damaged.judge().objects {
+            prop_assert!(matches!(o.recovery, Recovery::Unknown | Recovery::Derived), "{:?}", o);
         }
     }
 

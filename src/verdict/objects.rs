@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::{AppName, Layer, SourceName},
-    drift::owners::deploys,
+    drift::Writer,
     object::{GroupKind, ObjectId, Text},
     report::model::{Drift, FieldReport, ObjectReport, Recovery, Sides},
 };
@@ -44,7 +44,7 @@ fn drift_since(join: &Join<'_>, case: &Case<'_>, source: Option<&SourceName>) ->
         Drift::Changed | Drift::Added => {
             let fields = case.trio.iter().flat_map(|t| &t.fields).map(|f| &f.report).filter(|f| f.class.is_some());
             // A person's edit tells when it began. What the deployer wrote was right when it did, so there Git moved on.
-            let edits = fields.filter(|f| f.owner.as_ref().is_some_and(|o| !deploys(o) || APPLIERS.contains(&&**o)));
+            let edits = fields.filter(|f| f.owner.as_ref().is_some_and(|o| f.writer != Some(Writer::Deployer) || APPLIERS.contains(&&**o)));
             // An apply from files was right when Git said so: what it wrote drifts from when Git moved on, if that was later.
             let at = |f: &FieldReport| {
                 let applied = f.owner.as_ref().is_some_and(|o| APPLIERS.contains(&&**o));

@@ -2,6 +2,7 @@
 
 mod evidence;
 mod made;
+mod schemas;
 mod windows;
 
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@ use std::{borrow::Cow, cell::RefCell, rc::Rc};
 use super::{fast::FastMap, memo::Memo};
 use crate::{
     object::{GroupKind, Object, ObjectId, Text, builtin::builtin},
-    witness::{BackedUp, BackupContent, Declared, Live},
+    witness::{BackedUp, Declared, Live},
 };
 
 /// What is known of a kind.
@@ -49,7 +49,7 @@ impl<'a> Kinds<'a> {
         let rendered = declared.apps.values().filter_map(|a| a.rendered.as_ref());
         definitions.extend(rendered.flat_map(|r| &r.objects).map(|d| &d.object).filter(|o| is_definition(&o.id)));
         for backup in backed_up.backups.iter().filter(|b| b.state.usable()) {
-            if let BackupContent::Read(archive) = &backup.content {
+            if let Ok(archive) = backup.content.archive() {
                 definitions.extend(archive.objects.iter().filter(|(id, _)| is_definition(id)).map(|(_, o)| &**o));
             }
         }

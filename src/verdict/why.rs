@@ -10,7 +10,7 @@ use super::{
     words,
 };
 use crate::{
-    drift::{LeafClass, owners::deploys},
+    drift::{LeafClass, Writer},
     object::Step,
     report::model::{Cause, Drift, Recovery, UnknownSide, Window},
     witness::{Backup, Commit},
@@ -188,7 +188,7 @@ impl Teller<'_, '_> {
                 format!("a person added {}{more}{}: commit it or remove it", f.report.path, by(f).unwrap_or_default())
             }),
             Drift::Changed => {
-                let edited = fields().find(|f| f.report.owner.as_ref().is_some_and(|o| !deploys(o)));
+                let edited = fields().find(|f| f.report.owner.is_some() && f.report.writer != Some(Writer::Deployer));
                 let shown = edited.or_else(|| fields().find(|f| !matches!(f.report.class, Some(LeafClass::Added | LeafClass::UnknownField))))?;
                 let more = fields().count() - 1;
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -114,6 +114,16 @@ impl Snapshot {
         self
     }
 
+    pub(crate) fn ended(mut self, clock: &str) -> Self {
+        self.0.completed = Some(at(clock));
+        self
+    }
+
+    pub(crate) fn broken(mut self) -> Self {
+        self.0.content = BackupContent::Damaged(Failure::new("archive_truncated", "the archive ends too early"));
+        self
+    }
+
     pub(crate) fn damaged(mut self, file: &str) -> Self {
         let broken = Diagnostic { file: file.into(), line: None, reason: "not_an_object".into(), message: "not JSON".into() };
         self.0.content = BackupContent::Read(Arc::new(Archive { diagnostics: vec![broken], ..Archive::default() }));
@@ -144,6 +154,7 @@ fn config() -> Config {
         },
         layers: LayerRules::default(),
         ignore: Vec::new(),
+        managers: Default::default(),
         render: Render {
             sandbox: Sandbox::Strict,
             kustomize: "kustomize".into(),

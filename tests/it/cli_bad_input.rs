@@ -34,6 +34,10 @@ fn a_bad_configuration_is_wrong_usage_and_names_the_key() {
         }
         assert!(!ran.said().contains("hunter2"), "{ran:?}");
     }
+    let endless = snapgap(home.path(), &["config", "check", "-f", "/dev/zero"]).ended(3).err;
+    assert!(endless.contains("/dev/zero") && endless.contains("more than 4194304 bytes"), "{endless}");
+    let folder = snapgap(home.path(), &["config", "check", "-f", "."]).ended(3).err;
+    assert!(folder.contains("directory"), "{folder}");
     let missing = snapgap(home.path(), &["report", "-f", "none.yaml"]).ended(3).err;
     assert!(missing.contains("none.yaml"), "{missing}");
     fs::write(&file, [0xff, 0xfe, 0x00]).expect("written");
@@ -139,6 +143,36 @@ fn a_kind_that_a_dump_does_not_hold_is_unknown() {
     assert!(thing["unknown"].to_string().contains("Thing.things.example.com"), "{thing}");
 }
 
+#[test]
+fn a_gigabyte_in_a_dump_is_told_and_not_read() {
+    let world = World::new();
+    let huge = fs::File::create(world.path("cluster/shop/huge.yaml")).expect("a file");
+    huge.set_len(1 << 30).expect("a hole of a gigabyte");
+    let begun = std::time::Instant::now();
+    let report = world.run(&["report", "-o", "json", "--all"]).ended(2).json();
+    assert!(
+        report["as_of"]["cluster"]["failure"]["message"].as_str().is_some_and(|m| m.contains("huge.yaml") && m.contains("268435456")),
+        "{}",
+        report["as_of"]
+    );
+    assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_context_that_the_kubeconfig_does_not_have_is_told_with_those_that_it_has() {
+    let world = World::new();
+    let file = world.home().join("kubeconfig");
+    let text = "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:9'}}]\n\
+        contexts: [{name: prod, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {token: x}}]\n";
+    fs::write(&file, text).expect("written");
+    let file = file.display().to_string();
+    let told = world.run(&["report", "-o", "json", "--kubeconfig", &file, "--context", "nosuch"]).ended(2).out;
+    assert!(told.contains("no context nosuch; it has prod"), "{told}");
+    fs::write(&file, "not: [a kubeconfig").expect("written");
+    let told = world.run(&["report", "-o", "json", "--kubeconfig", &file]).ended(2).out;
+    assert!(told.contains(&file) || told.contains("kubeconfig"), "{told}");
+}
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut out = GzEncoder::new(Vec::new(), Compression::fast());
     out.write_all(bytes).expect("packed");
@@ -173,35 +207,43 @@ fn a_bad_archive_is_named_with_its_reason_and_the_rest_stands() {
         bytes
     };
     type Make<'a> = &'a dyn Fn(&World) -> Vec<u8>;
-    // What is damaged restores nothing, so the backup before it speaks. What is something else says nothing of the backup at all.
-    let cases: [(&str, Make, Option<&str>); 6] = [
-        ("truncated", &|w| whole(w)[..whole(w).len() / 2].to_vec(), Some("archive_truncated")),
-        ("bit-flipped", &flipped, Some("archive_corrupt")),
-        ("empty", &|_| Vec::new(), Some("archive_empty")),
-        ("not gzip", &|_| b"PK\x03\x04 this is something else".to_vec(), Some("archive_not_gzip")),
-        ("gzip of no tar", &|_| gzip(b"hello, world\n"), None),
-        ("gzip of zeros", &|_| gzip(&[0; 4096]), None),
+    // What the newest backup held is not known then, and the older one must not answer in its place: nothing is lost, nothing is held.
+    let cases: [(&str, Make, &str); 6] = [
+        ("truncated", &|w| whole(w)[..whole(w).len() / 2].to_vec(), "archive_truncated"),
+        ("bit-flipped", &flipped, "archive_corrupt"),
+        ("empty", &|_| Vec::new(), "archive_empty"),
+        ("not gzip", &|_| b"PK\x03\x04 this is something else".to_vec(), "archive_not_gzip"),
+        ("gzip of no tar", &|_| gzip(b"hello, world\n"), "archive_not_velero"),
+        ("gzip of zeros", &|_| gzip(&[0; 4096]), "archive_not_velero"),
     ];
-    for (name, make, damaged) in cases {
+    for (name, make, reason) in cases {
         let world = World::new();
         let (backup, archive) = world.newest();
         fs::write(&archive, make(&world)).expect("written");
-        let code = if damaged.is_some() { 0 } else { 2 };
-        let report = world.run(&["report", "-o", "json", "--all"]).ended(code).json();
+        let report = world.run(&["report", "-o", "json", "--all"]).ended(2).json();
         let of = |n: &str| report["backups"].as_array().expect("backups").iter().find(|b| b["name"] == n).cloned();
         let told = of(&backup).unwrap_or_else(|| panic!("{name}: the backup is gone: {}", report["backups"]));
-        assert_eq!(told["unread"]["reason"], damaged.unwrap_or("archive_not_velero"), "{name}");
+        assert_eq!((&told["state"], &told["unread"]["reason"]), (&"restorable".into(), &Value::from(reason)), "{name}: Velero still has it");
         assert!(told["unread"]["message"].as_str().is_some_and(|m| m.contains(&backup)), "{name}: {told}");
+        assert!(told["speaks_for"].as_u64().is_some_and(|n| n > 0), "{name}: {told}");
         assert!(with(&report, "drift", "changed").contains(&"ConfigMap/ingress-settings".to_owned()), "{name}: drift is known without backups");
+        for verdict in ["either", "split", "backup", "backup_stale", "lost", "resurrected"] {
+            assert_eq!(with(&report, "recovery", verdict), Vec::<String>::new(), "{name}: nobody can call anything {verdict}");
+        }
+        assert_eq!(report["summary"]["window"], "unknown", "{name}");
         for form in ["table", "markdown"] {
-            let text = world.run(&["report", "-o", form]).ended(code).out;
-            assert!(text.contains(&backup), "{name}: the {form} does not name it:\n{text}");
+            let text = world.run(&["report", "-o", form]).ended(2).out;
+            let text: Vec<&str> = text.split_whitespace().collect();
+            let text = text.join(" ");
+            assert!(text.contains(&format!("Backup {backup}")) && text.contains("what it holds is not known"), "{name}: {form}:\n{text}");
         }
-        if damaged.is_some() {
-            assert_eq!((&told["state"], &told["speaks_for"]), (&Value::from("invalid"), &Value::from(0)), "{name}");
-        } else {
-            assert!(with(&report, "recovery", "lost").is_empty(), "{name}: nothing may be called lost when a backup could not be read");
-        }
+        // Where the file is all that there is, nothing can be restored from it.
+        let copy = world.home().join("alone.tar.gz");
+        fs::copy(&archive, &copy).expect("copied");
+        let alone = format!("alone={},start=2026-01-01T00:00:00Z", copy.display());
+        let report = world.run(&["report", "-o", "json", "--all", "--backup", &alone]).ended(2).json();
+        let told = report["backups"].as_array().expect("backups").iter().find(|b| b["name"] == "alone").expect("it is listed");
+        assert_eq!(told["state"], if reason == "archive_not_velero" { "restorable" } else { "invalid" }, "{name}: {told}");
     }
 }
 

@@ -27,7 +27,7 @@ pub fn settings(kubeconfig: std::path::PathBuf) -> config::Cluster {
     config::Cluster { kubeconfig: Some(kubeconfig), secrets: true, ..Default::default() }
 }
 
-async fn read_as(settings: &config::Cluster, limits: Limits) -> Live {
+pub async fn read_as(settings: &config::Cluster, limits: Limits) -> Live {
     let connection = Connection::connect(settings).await.expect("a connection");
     cluster::read(&connection, settings, &redactor(), &limits, &|_| {}).await
 }

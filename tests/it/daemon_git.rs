@@ -12,6 +12,7 @@ use crate::support::{
     git_repo::Repo,
     git_servers::{GitHttp, Mode},
     program::{Folder, eventually},
+    tools,
 };
 
 fn settings(value: &str) -> String {
@@ -157,4 +158,50 @@ fn a_git_server_over_tls_that_fails_and_heals_costs_no_verdict() {
         assert!(!daemon.get(path).body.contains("c4n4ry"), "the password is in {path}");
     }
     assert!(!daemon.log().contains("c4n4ry"), "the password is in the log");
+}
+
+#[test]
+fn a_render_that_fails_makes_its_app_unknown_and_its_last_good_render_stays_with_its_age() {
+    let folder = Folder::new("snapgap-render-");
+    let repo = Repo::new(folder.path(), "fleet");
+    let kustomization = "namespace: shop\nresources: [settings.yaml]\n";
+    let files = |kustomization: &'static str| {
+        [
+            ("shop/kustomization.yaml", kustomization),
+            ("shop/settings.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {level: '1'}\n"),
+        ]
+    };
+    repo.commit("Level 1", &files(kustomization));
+    let dump = folder.path().join("cluster.yaml");
+    fs::write(&dump, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, namespace: shop}\ndata: {level: '1'}\n").expect("written");
+    let text = format!(
+        "sources: [{{url: '{}', ref: main, interval: 1s}}]\napps: [{{name: shop, path: shop, renderer: kustomize, namespace: shop}}]\n\
+         cluster: {{dump: '{}'}}\nrender: {{kustomize: '{}'}}\n",
+        repo.git_dir.display(),
+        dump.display(),
+        tools::path("kustomize").display()
+    );
+    let daemon = Daemon::start(&Setting(text));
+    let object = ("shop", "ConfigMap", "settings");
+    daemon.wait(object, "drift", "in_sync");
+    let app = || daemon.json("/api/v1/apps")["apps"][0].clone();
+    let good = app();
+    repo.commit("Break it", &files("namespace: shop\nresources: [settings.yaml, nowhere.yaml]\n"));
+    let unknown = daemon.wait(object, "drift", "unknown");
+    let side = unknown["unknown"].as_array().expect("sides").iter().find(|s| s["side"] == "git").expect("Git is the side").clone();
+    assert!(
+        side["message"].as_str().is_some_and(|m| m.contains("nowhere.yaml") && !m.contains("/tmp/")),
+        "the tool's words without our paths: {side:#}"
+    );
+    let failed = app();
+    assert!(failed["failure"].is_object(), "{failed:#}");
+    for kept in ["revision", "rendered_at", "objects"] {
+        assert_eq!(failed[kept], good[kept], "the last good render stays: {failed:#}");
+    }
+    assert!(failed["render"]["tool"].as_str().is_some_and(|t| t.contains("kustomize v5")), "the tool is evidence: {failed:#}");
+    let page = daemon.get("/").body;
+    assert!(page.contains("render fails") && page.contains("The last good render stays in use."), "the page says so");
+    repo.commit("Mend it", &files(kustomization));
+    daemon.wait(object, "drift", "in_sync");
+    assert!(app()["failure"].is_null());
 }

@@ -48,9 +48,9 @@ fn reduced(object: &Value) -> Value {
 fn compared(schema: &dyn Schema, desired: &Value, live: &Value) -> Comparison {
     let gvk = gvk(desired);
     let id = ObjectId::new(&gvk.gk.group, &gvk.gk.kind, desired["metadata"]["namespace"].as_str(), text(desired, "/metadata/name"));
-    let policy = Policy { schema, ignore: &[], deployers: &[], look_for_additions: true, id: &id, gvk: &gvk };
+    let policy = Policy::of(schema, &id, &gvk);
     let managers = live["metadata"]["managedFields"].to_string();
-    compare(&reduced(desired), Observed { value: &reduced(live), managers: Some(&managers) }, &policy)
+    compare(&reduced(desired), Observed { value: &reduced(live), managers: Some(&managers), applied: None }, &policy)
 }
 
 fn leaves(comparison: &Comparison) -> Vec<String> {

@@ -34,7 +34,7 @@ fn report() -> Report {
     serde_json::from_str(DOCUMENT).unwrap()
 }
 
-fn web() -> config::Web {
+pub fn web() -> config::Web {
     config::Web { listen: ([127, 0, 0, 1], 0).into(), token_file: None, tls: None, enable_lifecycle: false }
 }
 
@@ -50,8 +50,8 @@ fn published() -> Option<Arc<Published>> {
     Some(Arc::new(Published { report: Arc::new(report()), explain: Arc::new(explain) }))
 }
 
-struct World {
-    address: SocketAddr,
+pub struct World {
+    pub address: SocketAddr,
     client: Client,
     report: watch::Sender<Option<Arc<Published>>>,
     polls: mpsc::Receiver<PollRequest>,
@@ -87,7 +87,7 @@ impl World {
     }
 
     /// A world with a report.
-    async fn ready(web: config::Web) -> Self {
+    pub async fn ready(web: config::Web) -> Self {
         let world = Self::new(web).await;
         world.report.send(published()).unwrap();
         world

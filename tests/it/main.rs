@@ -3,8 +3,11 @@
 // Clippy's own leave for tests ends at the functions that they share.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+mod canaries;
 mod cli;
 mod cli_bad_input;
+mod cli_documents;
+mod cli_usage;
 mod cluster_faults;
 mod cluster_read;
 mod cluster_watch;
@@ -17,6 +20,7 @@ mod daemon_monitoring;
 mod daemon_noise;
 mod daemon_page;
 mod deploy;
+mod deploy_cluster;
 mod drift_exam;
 mod drift_schemas;
 mod exam;
@@ -30,6 +34,7 @@ mod git_ssh;
 mod house;
 mod http;
 mod metrics;
+mod page_browser;
 mod render_helm;
 mod render_kustomize;
 mod render_plan;

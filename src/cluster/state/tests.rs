@@ -77,8 +77,12 @@ fn a_kind_is_unknown_until_it_was_read_and_after_it_was_cut_off_for_too_long() {
     assert_eq!(b.listing(&maps(), 0).as_str(), "failed not_read_yet");
     let now = b.at(1);
     assert!(b.state.replace(&gk, vec![taken(&maps(), "a", 1, 1)], now));
+    assert!(b.state.pending() && !b.state.kinds_pending(), "the schemas are awaited");
+    b.state.learn(Default::default());
     assert!(!b.state.pending());
-    assert_eq!((b.listing(&maps(), 100).as_str(), b.age(100)), ("complete", Some(0)), "true as long as the watch lives");
+    let now = b.at(98);
+    b.state.heard(now);
+    assert_eq!((b.listing(&maps(), 100).as_str(), b.age(100)), ("complete", Some(2)), "true as of the last word of the server");
     let now = b.at(100);
     b.state.broke(&gk, Failure::new("unreachable", "cut off"), false, Duration::from_secs(5), now);
     assert_eq!((b.listing(&maps(), 110).as_str(), b.age(110)), ("complete", Some(15)), "within the grace period it stands, with its age");
@@ -117,6 +121,33 @@ fn when_the_whole_server_is_out_of_reach_the_last_good_view_stays_in_use_with_it
 }
 
 #[test]
+fn a_server_that_stalls_is_noticed_kind_by_kind_and_costs_no_verdict() {
+    let mut b = Bench::new(&[maps(), widgets()]);
+    let (maps, widgets) = (maps(), widgets());
+    let now = b.at(0);
+    b.state.replace(&maps.gvk.gk, vec![taken(&maps, "a", 1, 1)], now);
+    b.state.replace(&widgets.gvk.gk, vec![], now);
+    let now = b.at(100);
+    b.state.heard(now);
+    let now = b.at(230);
+    b.state.broke(&maps.gvk.gk, Failure::new("timeout", "no word for 150 s"), false, Duration::from_secs(150), now);
+    assert_eq!((b.listing(&maps, 230).as_str(), b.age(230)), ("complete", Some(150)), "what is held stays in use with its age");
+    let failure = |b: &mut Bench, seconds| {
+        let now = b.at(seconds);
+        b.state.view(now).failure.map(|f| f.message)
+    };
+    assert_eq!(failure(&mut b, 230).as_deref(), Some("the API server stopped talking; no word for 150 s"));
+    let now = b.at(231);
+    b.state.heard(now);
+    assert_eq!(
+        (b.listing(&maps, 231).as_str(), b.listing(&widgets, 231).as_str()),
+        ("failed timeout", "complete"),
+        "another kind speaks: it is this one"
+    );
+    assert_eq!(failure(&mut b, 231), None);
+}
+
+#[test]
 fn a_refusal_counts_at_once_and_the_other_kinds_stand() {
     let mut b = Bench::new(&[maps(), widgets()]);
     let now = b.at(0);
@@ -125,7 +156,9 @@ fn a_refusal_counts_at_once_and_the_other_kinds_stand() {
     b.state.broke(&widgets().gvk.gk, Failure::new("forbidden", "no"), true, Duration::ZERO, now);
     assert_eq!((b.listing(&maps(), 1).as_str(), b.listing(&widgets(), 1).as_str()), ("complete", "failed forbidden"));
     assert_eq!(b.state.view(now).failure, None);
-    assert_eq!(b.age(50), Some(0), "a kind that failed says so itself and does not age the view");
+    let now = b.at(49);
+    b.state.heard(now);
+    assert_eq!(b.age(50), Some(1), "a kind that failed says so itself and does not age the view");
 }
 
 #[test]

@@ -185,6 +185,7 @@ impl Reader {
                 Err(e) => return End::Failed(e, heard.elapsed()),
             };
             count(&self.shared.counters.events);
+            self.shared.state().heard(Now::read());
             self.backoff.reset();
             let version = match &event {
                 Event::Put(raw) | Event::Gone(raw) => version_of(raw).to_owned(),

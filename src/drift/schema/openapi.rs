@@ -148,8 +148,6 @@ impl Reader {
             // What the server alone writes is not looked into, as in the table.
             let opaque = (whole && name == "status") || (own && name == "managedFields");
             let node = if opaque { Node::Any } else { self.node(of, name, schema, depth + 1) };
-            // Kubernetes' own durations have a type of their own, so every other text is what it is.
-            let node = if own && node == Node::Scalar(Scalar::Word) { Node::Scalar(Scalar::Plain) } else { node };
             let (rules, entries) = if own { FACTS.rules(of, name) } else { (declared(schema, &self.builder.index, node), Vec::new()) };
             Field {
                 name: self.builder.name(name),
@@ -179,7 +177,8 @@ impl Reader {
             return self.referred(of, field, name.trim_start_matches("#/components/schemas/"), depth);
         }
         if let Some(scalar) = raw.scalar() {
-            return Node::Scalar(scalar);
+            // Kubernetes' own durations have a type of their own, so every other text is what it is.
+            return Node::Scalar(if scalar == Scalar::Word && FACTS.knows(of) { Scalar::Plain } else { scalar });
         }
         if raw.kind.as_deref() == Some("array") {
             let Some(items) = raw.items.as_deref() else { return self.builder.list(ListKind::Atomic, Node::Any) };
@@ -195,6 +194,10 @@ impl Reader {
             return Node::Struct(self.builder.add(anonymous));
         }
         match &raw.additional {
+            // A map of lists (`extra` of a user) is free form, as in the table.
+            Some(Additional::Schema(inner)) if inner.kind.as_deref() == Some("array") && FACTS.knows(of) => {
+                self.builder.map(Map { atomic: false, resources: false, nullable: false, of: Node::Any })
+            }
             Some(Additional::Schema(inner)) => {
                 let atomic = raw.map_type.as_deref() == Some("atomic");
                 let node = self.node(of, "", inner, depth + 1);
@@ -229,7 +232,8 @@ impl Reader {
     fn key_default<'s>(&'s self, items: &'s Raw, key: &str) -> Option<&'s Value> {
         let reference = items.reference.as_deref().or_else(|| items.all_of.first()?.reference.as_deref());
         let of = reference.and_then(|r| self.schemas.get(r.trim_start_matches("#/components/schemas/"))).unwrap_or(items);
-        of.properties.get(key)?.default.as_ref().filter(|d| d.as_str() != Some(""))
+        // `""` and `0` are how Kubernetes' generator writes that a field is no pointer.
+        of.properties.get(key)?.default.as_ref().filter(|d| d.as_str() != Some("") && d.as_i64() != Some(0))
     }
 }
 

@@ -56,6 +56,11 @@ impl Shape {
         Some(Self { index: index.clone(), root: root.of, origin, print: root.print, complete, custom })
     }
 
+    /// Bytes that its index holds.
+    pub fn size(&self) -> usize {
+        self.index.size()
+    }
+
     /// Whether the type has no field of this name, whoever says so.
     pub fn knows_no(&self, path: &[&str]) -> bool {
         self.index.find(self.root, path).is_some_and(|p| p.dropped)

@@ -122,7 +122,8 @@ impl ObjectPage {
                             Basis::Merge => "date of the merge",
                             Basis::Commit => "date of the commit, which may have been pushed later",
                         };
-                        format!("between {} and {} ({basis})", absolute(start.not_before), absolute(start.not_after))
+                        let (from, to) = (absolute(start.not_before), absolute(start.not_after));
+                        if from == to { format!("{to} ({basis})") } else { format!("between {from} and {to} ({basis})") }
                     },
                 ),
                 cause: super::home::cause(&window.cause, now),

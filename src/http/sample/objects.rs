@@ -79,6 +79,7 @@ impl Seed {
             live: own(live),
             backed_up: own(backed_up),
             owner: text(owner),
+            writer: None,
             time: Some(ago(minutes)),
             file: line.and(self.0.file.clone()),
             line,

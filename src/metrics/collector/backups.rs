@@ -69,6 +69,7 @@ fn rejection(backup: &BackupReport, newest_usable: Option<Timestamp>) -> Option<
     match backup.state {
         BackupState::Restorable | BackupState::Degraded => backup.unread.is_some().then_some("unreadable"),
         BackupState::Pending => None,
+        BackupState::Invalid if backup.unread.as_ref().is_some_and(|f| f.reason.starts_with("archive_")) => Some("unreadable"),
         BackupState::Invalid => Some("phase"),
         BackupState::Stuck => Some("stuck"),
         BackupState::Expired => Some("expired"),

@@ -30,10 +30,7 @@ pub(super) fn missing(side: &SideFiles, content: &BackupContent, names: &Names) 
     let of = |entry: &Entry| {
         let (resource, name) = (entry.resource.clone()?, entry.name.clone()?);
         // The line is about a namespaced object: it is filed under its namespace.
-        let held = match content {
-            BackupContent::Read(archive) => Some(holds(archive, names, &resource, entry.namespace.as_deref(), &name)),
-            BackupContent::Unread(_) => None,
-        };
+        let held = content.archive().ok().map(|archive| holds(archive, names, &resource, entry.namespace.as_deref(), &name));
         let first = seen.insert((resource.clone(), entry.namespace.clone(), name.clone()));
         first.then(|| MissingObject { resource, namespace: entry.namespace.clone(), name, held, message: entry.message.clone() })
     };

@@ -43,6 +43,7 @@ fn told(objects: &[Value], files: Vec<FileBackup>) -> Vec<String> {
             let content = match &b.content {
                 BackupContent::Read(_) => "read".to_owned(),
                 BackupContent::Unread(failure) => failure.reason.to_string(),
+                BackupContent::Damaged(failure) => format!("damaged {}", failure.reason),
             };
             format!("{} {} {content}", b.name, b.state.name())
         })
@@ -71,7 +72,7 @@ fn backups_are_joined_with_their_files_newest_first() {
 fn an_unread_backup_says_how_to_give_its_content() {
     let found =
         assess([location("default"), backup("b", "2026-03-02T01:00:00Z", "u")].iter(), vec![], &Cluster::default(), NOW.parse().expect("a time"));
-    let BackupContent::Unread(failure) = &found.backups[0].content else { panic!("read") };
+    let failure = found.backups[0].content.archive().expect_err("unread");
     assert_eq!(failure.message, "what backup b holds was not read; fetch it with `velero backup download b` and give it with --backup FILE");
 }
 
@@ -82,10 +83,32 @@ fn a_file_alone_is_taken_at_its_word_and_its_scope_is_unknown() {
     assert_eq!((backup.state, &*backup.phase, backup.start.is_some()), (BackupState::Restorable, "", true));
     assert_eq!(backup.why, "it was given as a file without its velero-backup.json, and is taken to be complete");
     assert_eq!(*backup.scope, Scope::default());
-    let mut damaged = file("b", None, "ours");
-    damaged.content = Err(Failure::new("archive_truncated", "x"));
-    damaged.damage = Some("the archive ends too early".into());
-    assert_eq!(told(&[], vec![damaged]), ["b invalid archive_truncated"]);
+}
+
+#[test]
+fn a_damaged_archive_may_still_be_the_one_that_speaks_unless_its_backup_is_useless_anyway() {
+    let damaged = |object: Option<Value>| FileBackup {
+        content: Err(Failure::new("archive_truncated", "x")),
+        damage: Some("the archive ends too early".into()),
+        cluster_uid: None,
+        ..file("b", object, "ours")
+    };
+    let own = || backup("b", "2026-03-02T01:00:00Z", "u");
+    let with = |key: &str, value: &str| {
+        let mut object = own();
+        object["status"][key] = value.into();
+        object
+    };
+    let in_cluster = [location("default"), own()];
+    for (objects, file, want) in [
+        (&[][..], damaged(None), "b invalid damaged archive_truncated"),
+        (&[], damaged(Some(own())), "b invalid damaged archive_truncated"),
+        (&in_cluster, damaged(Some(own())), "b restorable damaged archive_truncated"),
+        (&[], damaged(Some(with("phase", "Failed"))), "b invalid archive_truncated"),
+        (&[], damaged(Some(with("expiration", "2026-03-02T02:00:00Z"))), "b expired archive_truncated"),
+    ] {
+        assert_eq!(told(objects, vec![file]), [want]);
+    }
 }
 
 #[test]

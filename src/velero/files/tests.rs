@@ -12,7 +12,11 @@ const LIMITS: ArchiveLimits = ArchiveLimits { entries: 1000, object_bytes: 1 << 
 fn take(path: &Path, name: Option<&str>, start: Option<&str>) -> Result<Vec<FileBackup>, FilesError> {
     let start = start.map(|s| s.parse().expect("a time"));
     let given = BackupFile { path: path.to_owned(), name: name.map(str::to_owned), start };
-    read(&[given], &LIMITS, &Redactor::new([1; 32]), Some("ours"))
+    read(&[given], &LIMITS, &Redactor::new([1; 32]), &ours())
+}
+
+fn ours() -> Around {
+    Around { cluster_uid: Some("ours".into()), ..Around::default() }
 }
 
 fn put(bucket: &Path, name: &str, start: &str, cluster: &str, spec: Value) -> PathBuf {
@@ -54,6 +58,15 @@ fn an_archive_alone_needs_a_start() {
     let found = take(&archive, Some("mine"), Some("2026-03-01T01:00:00Z")).expect("found");
     assert_eq!(told(&found), ["mine 1"]);
     assert!(found[0].start.is_some() && found[0].object.is_none());
+    // A Backup of its name in the cluster knows the start; `velero backup download b1` calls the archive b1-data.tar.gz.
+    let around = Around { backups: ["b1".into()].into(), ..ours() };
+    let downloaded = folder.join("b1-data.tar.gz");
+    fs::copy(&archive, &downloaded).expect("copied");
+    for path in [archive, downloaded] {
+        let given = BackupFile { path, name: None, start: None };
+        let found = read(&[given], &LIMITS, &Redactor::new([1; 32]), &around).expect("found");
+        assert_eq!(told(&found), ["b1 1"]);
+    }
 }
 
 #[test]
@@ -73,7 +86,7 @@ fn what_is_wrong_with_a_path_is_said_with_the_way_out() {
     assert!(take(&folder.join("b1.tar.gz"), None, None).expect_err("too large").to_string().contains("more than the 4194304"));
     let given = |name: &str| BackupFile { path: folder.join("b1.tar.gz"), name: Some(name.to_owned()), start: Some(Timestamp::UNIX_EPOCH) };
     fs::remove_file(folder.join(MARKER)).expect("removed");
-    let twice = read(&[given("x"), given("x")], &LIMITS, &Redactor::new([1; 32]), None).expect_err("twice");
+    let twice = read(&[given("x"), given("x")], &LIMITS, &Redactor::new([1; 32]), &Around::default()).expect_err("twice");
     assert_eq!(twice.kind(), "backup_twice");
 }
 
@@ -102,8 +115,12 @@ fn of_a_bucket_the_newest_backup_of_each_scope_is_read() {
     // Asked for by its own path, an older one is read too.
     let given = |path: PathBuf| BackupFile { path, name: None, start: None };
     let both = [given(bucket.path().to_owned()), given(bucket.path().join("backups/a1"))];
-    let found = read(&both, &LIMITS, &Redactor::new([1; 32]), Some("ours")).expect("found");
+    let found = read(&both, &LIMITS, &Redactor::new([1; 32]), &ours()).expect("found");
     assert_eq!(told(&found)[0], "a1 1");
+    // Of a moment before the second one, the first is the newest.
+    let earlier = Some("2026-03-01T12:00:00Z".parse().expect("a time"));
+    let found = read(&[given(bucket.path().to_owned())], &LIMITS, &Redactor::new([1; 32]), &Around { moment: earlier, ..ours() }).expect("found");
+    assert_eq!(told(&found)[..2], ["a1 1", "a2 not_needed"]);
 }
 
 #[test]

@@ -15,6 +15,11 @@ fn list(objects: impl IntoIterator<Item = Value>) -> String {
     json!({"apiVersion": "v1", "kind": "List", "items": objects.into_iter().collect::<Vec<_>>()}).to_string()
 }
 
+/// Two groups may have one kind.
+fn key(object: &Value) -> String {
+    format!("{} {}", object["apiVersion"], label(object))
+}
+
 /// Applies all; what kubectl refused is not placed.
 pub fn install(exam: &Exam<'_>, manifests: &[Value]) -> Vec<Placed> {
     let words = exam.plane().try_kubectl(&["apply", "--validate=false", "-f", "-"], &list(manifests.iter().cloned())).err().unwrap_or_default();
@@ -47,7 +52,7 @@ fn predict(exam: &Exam<'_>, manifests: &[Value]) -> BTreeMap<String, Value> {
             Ok(json) => {
                 let all: Value = serde_json::from_str(&json).expect("JSON");
                 let items = all["items"].as_array().cloned().unwrap_or_else(|| vec![all.clone()]);
-                return items.into_iter().map(|i| (label(&i), i)).collect();
+                return items.into_iter().map(|i| (key(&i), i)).collect();
             }
             // With one refusal kubectl prints nothing of the others.
             Err(words) => {
@@ -77,8 +82,8 @@ pub fn rounds(exam: &Exam<'_>, mut placed: Vec<Placed>) {
             .collect();
         let predicted = predict(exam, &git.iter().map(|(_, _, d)| d.clone()).collect::<Vec<_>>());
         for (p, edit, desired) in &git {
-            if let Some(then) = predicted.get(&label(desired)) {
-                let mine = exam.ours(desired, &p.live, Way::Client);
+            if let Some(then) = predicted.get(&key(desired)) {
+                let mine = exam.ours(desired, &p.live);
                 exam.hold(Way::Client, desired, &mine, &p.live, then, edit, "git");
             }
         }
@@ -99,8 +104,8 @@ fn live_round(exam: &Exam<'_>, placed: &mut [Placed], dice: &mut [super::edits::
     let predicted = predict(exam, &edited.iter().map(|(n, ..)| placed[*n].desired.clone()).collect::<Vec<_>>());
     for (n, edit, live) in &edited {
         let p = &mut placed[*n];
-        if let Some(then) = predicted.get(&label(&p.desired)) {
-            let mine = exam.ours(&p.desired, live, Way::Client);
+        if let Some(then) = predicted.get(&key(&p.desired)) {
+            let mine = exam.ours(&p.desired, live);
             exam.hold(Way::Client, &p.desired, &mine, live, then, edit, person);
         }
         match exam.api.json_patch(&p.desired, person, &edit.backward()).or_else(|_| exam.api.replace(&p.live, person)) {

@@ -184,8 +184,8 @@ impl<'a> Exam<'a> {
     }
 
     /// What the engine says of a live object.
-    pub fn ours(&self, desired: &Value, live: &Value, way: Way) -> Comparison {
-        ours(&*self.schemata.of(desired), desired, live, way.manager())
+    pub fn ours(&self, desired: &Value, live: &Value) -> Comparison {
+        ours(&*self.schemata.of(desired), desired, live)
     }
 
     pub fn plan(&self) -> Plan {
@@ -277,7 +277,7 @@ impl<'a> Exam<'a> {
                 continue;
             };
             p.live = live;
-            let mine = self.ours(&p.desired, &p.live, p.way);
+            let mine = self.ours(&p.desired, &p.live);
             self.with(|o| o.objects += 1);
             for leaf in mine.leaves.iter().filter(|l| l.class != LeafClass::UnknownField) {
                 let key = format!("{} {} {:?} {}", p.way.name(), kind(&p.desired), leaf.class, leaf_path(leaf));
@@ -333,7 +333,7 @@ impl<'a> Exam<'a> {
     }
 
     fn ask(&self, way: Way, desired: &Value, live: &Value, edit: &Edit, who: &str) {
-        let mine = self.ours(desired, live, way);
+        let mine = self.ours(desired, live);
         match self.api.apply(desired, way.manager(), true) {
             Ok(predicted) => self.hold(way, desired, &mine, live, &predicted, edit, who),
             Err(refusal) => {
@@ -390,9 +390,7 @@ impl<'a> Exam<'a> {
             Way::Apply => self.api.apply(&placed.desired, placed.way.manager(), false),
             _ => back,
         };
-        let clean = |live: &Value| {
-            self.ours(&placed.desired, live, placed.way).leaves.iter().all(|l| matches!(l.class, LeafClass::Added | LeafClass::UnknownField))
-        };
+        let clean = |live: &Value| self.ours(&placed.desired, live).leaves.iter().all(|l| l.is_addition() || l.class == LeafClass::UnknownField);
         match healed {
             Ok(live) if clean(&live) => {
                 placed.live = live;

@@ -36,8 +36,8 @@ impl Schemata {
 }
 
 /// What the engine says of a live object.
-pub fn ours(schema: &dyn Schema, desired: &Value, live: &Value, manager: &str) -> Comparison {
-    prepared(&taken_in(desired), &taken_in(live)).judge(schema, manager)
+pub fn ours(schema: &dyn Schema, desired: &Value, live: &Value) -> Comparison {
+    prepared(&taken_in(desired), &taken_in(live)).judge(schema)
 }
 
 /// Schema path of a reported leaf: positions and items as `*`.
@@ -137,7 +137,7 @@ fn filled_in(change: &Change, all: &[Change]) -> bool {
 
 /// Holds our answer against the server's. `dropped` is what Git sets and the server does not keep: a field that it does not know.
 pub fn stand(mine: &Comparison, changes: &[Change], dropped: Option<&str>) -> Standing {
-    let asks: Vec<String> = mine.leaves.iter().filter(|l| !matches!(l.class, LeafClass::Added | LeafClass::UnknownField)).map(leaf_path).collect();
+    let asks: Vec<String> = mine.leaves.iter().filter(|l| !l.is_addition() && l.class != LeafClass::UnknownField).map(leaf_path).collect();
     let mut reason = None;
     let mut disputed: Vec<(String, &'static str)> = Vec::new();
     for change in changes.iter().filter(|c| !asks.iter().any(|a| related(a, &c.path))) {
@@ -198,10 +198,9 @@ pub fn prepared(desired: &Object, live: &Object) -> Prepared {
 
 impl Prepared {
     /// The engine's answer.
-    pub fn judge(&self, schema: &dyn Schema, manager: &str) -> Comparison {
+    pub fn judge(&self, schema: &dyn Schema) -> Comparison {
         let gvk = self.desired.gvk();
-        let deployers = [manager];
-        let policy = Policy { schema, ignore: &[], deployers: &deployers, look_for_additions: true, id: &self.desired.id, gvk: &gvk };
-        compare(&self.values.0, Observed { value: &self.values.1, managers: self.live.meta.managers.as_deref() }, &policy)
+        let observed = Observed { value: &self.values.1, managers: self.live.meta.managers.as_deref(), applied: self.live.meta.applied.as_deref() };
+        compare(&self.values.0, observed, &Policy::of(schema, &self.desired.id, &gvk))
     }
 }

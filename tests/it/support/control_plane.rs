@@ -187,6 +187,16 @@ impl ControlPlane {
         self.server().as_ref().expect("it runs").signal(Signal::SIGSTOP);
     }
 
+    /// Stops etcd where it stands: the API server answers what it can by itself and is silent on the rest. For planes of one's own only.
+    pub fn stall_etcd(&self) {
+        self.etcd.as_ref().expect("it runs").signal(Signal::SIGSTOP);
+    }
+
+    /// Lets a stalled etcd go on.
+    pub fn resume_etcd(&self) {
+        self.etcd.as_ref().expect("it runs").signal(Signal::SIGCONT);
+    }
+
     /// Lets a stalled API server go on.
     pub fn resume_api_server(&self) {
         self.server().as_ref().expect("it runs").signal(Signal::SIGCONT);

@@ -113,6 +113,21 @@ fn unknown_is_never_green_and_a_clean_report_is_calm() {
 }
 
 #[test]
+fn a_damaged_backup_is_neither_green_nor_silent() {
+    let mut report = sample::report();
+    let backup = &mut report.backups[1];
+    backup.state = crate::witness::BackupState::Invalid;
+    backup.why = "its archive is damaged, so what it holds is not known".into();
+    backup.unread = Some(crate::witness::Failure::new("archive_truncated", "daily.tar.gz: the archive ends too early"));
+    (backup.objects, backup.speaks_for) = (None, 7);
+    let name = backup.name.to_string();
+    let html = page(&report, Query::default());
+    let row = html.split("<tr ").find(|row| row.contains("data-label=\"Speaks for\"") && row.contains(&name)).expect("its row");
+    assert!(row.contains("chip bad\">invalid") && row.contains("would speak for 7"), "{row}");
+    assert!(row.contains("is damaged") && row.contains("Content not read: daily.tar.gz: the archive ends too early"), "{row}");
+}
+
+#[test]
 fn the_markup_is_balanced_and_tables_have_headers() {
     let report = sample::report();
     let mut pages = vec![page(&report, Query::default())];

@@ -45,7 +45,8 @@ pub struct BackupRow {
 impl BackupRow {
     pub(in crate::http::page) fn new(backup: &BackupReport, now: Timestamp) -> Self {
         let of = [backup.schedule.as_ref().map(|s| format!("schedule {}", shown(s))), backup.location.as_ref().map(|l| format!("in {}", shown(l)))];
-        let speaks = (backup.speaks_for > 0).then(|| format!("newest usable for {}", backup.speaks_for));
+        let role = if backup.state.usable() { "newest usable for" } else { "would speak for" };
+        let speaks = (backup.speaks_for > 0).then(|| format!("{role} {}", backup.speaks_for));
         let objects = [backup.objects.map(|n| count(n, "object", "objects")), speaks];
         let unread = backup.unread.as_ref().map(|failure| format!(" Content not read: {}", cut(&failure.message, 300))).unwrap_or_default();
         Self {

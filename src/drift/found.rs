@@ -1,0 +1,123 @@
+//! Who stands behind the leaf at hand, and what that makes of the difference. pure
+
+use serde_json::Value;
+
+use super::{
+    LeafClass, Writer,
+    compare::{Taken, Walk},
+    lists,
+    owners::{Entry, Owners, Place},
+    values::{key_text, same},
+};
+use crate::object::Text;
+
+/// Owner, what kind of writer that is, and when it wrote.
+pub(super) type Who = (Option<Text>, Option<Writer>, Option<jiff::Timestamp>);
+
+/// What ownership says of a leaf that only the observed side has.
+pub(super) enum Extra {
+    /// The deployer applied it, Git no longer sets it.
+    Dropped(Who),
+    /// A person put it there.
+    Added(Who),
+    /// Expected, or not to be told; the position in [`super::judge::SILENT`].
+    Silent(usize),
+}
+
+/// The owners of the leaf at hand.
+pub(super) struct Found {
+    pub newest: Who,
+    pub managers: Vec<String>,
+    pub by_person: bool,
+    pub scaled_by_controller: bool,
+    pub extra: Extra,
+    /// Somebody applied it server-side, so that its absence or another value is not of that writer's making.
+    applied: bool,
+}
+
+impl Found {
+    pub(super) fn of(walk: &Walk<'_>) -> Self {
+        let nobody = (None, None, None);
+        let owners = walk.owners.get_or_init(|| Owners::read(walk.managers));
+        let places: Vec<Place<'_>> = walk.steps.iter().map(Taken::place).collect();
+        let entries = owners.of(&places);
+        let writer = |e: &Entry| e.writer(walk.policy.managers);
+        let who = |e: &Entry| (Some(e.name()), Some(writer(e)), e.time());
+        let first = |w: Writer| entries.iter().copied().find(|e| writer(e) == w);
+        // Who creates a custom resource by hand owns its defaults too, and without the schema they look like additions.
+        let person = entries.iter().copied().find(|e| writer(e) == Writer::Person && (walk.known || !e.writes_whole_objects()));
+        let deployer = first(Writer::Deployer);
+        let dropped = entries.iter().copied().find(|e| writer(e) == Writer::Deployer && e.applied());
+        let newest = entries.first().map_or(nobody.clone(), |e| who(e));
+        let last_applied = || walk.last_applied().is_some();
+        let extra = match (dropped, person) {
+            (Some(e), _) => Extra::Dropped(who(e)),
+            _ if last_applied() => Extra::Dropped(deployer.map_or(newest.clone(), who)),
+            (None, Some(e)) => Extra::Added(who(e)),
+            (None, None) if owners.is_empty() => Extra::Silent(3),
+            (None, None) if entries.is_empty() => Extra::Silent(0),
+            (None, None) if first(Writer::Controller).is_some() => Extra::Silent(1),
+            (None, None) if deployer.is_some() => Extra::Silent(2),
+            (None, None) => Extra::Silent(3),
+        };
+        Self {
+            by_person: person.is_some(),
+            scaled_by_controller: entries.first().is_some_and(|e| e.subresource == "scale" && writer(e) == Writer::Controller),
+            managers: entries.iter().map(|e| e.manager.clone()).collect(),
+            applied: dropped.is_some(),
+            newest,
+            extra,
+        }
+    }
+
+    /// What kind of difference it is where Git sets something.
+    pub(super) fn class(&self, walk: &Walk<'_>, class: LeafClass, desired: Option<&Value>) -> LeafClass {
+        match self.newest.1 {
+            Some(Writer::Person) if operation(walk) => LeafClass::Operational,
+            // The field manager notes who asked for a field, before admission: one that its applier owns and that is not there was taken
+            // out after that. Who removes a field takes it from its owners.
+            Some(Writer::Deployer) if class == LeafClass::Missing && self.applied => LeafClass::Policy,
+            // What the deployer applied is what Git says, nobody else owns it, and yet it is another value: admission wrote that.
+            Some(Writer::Deployer) if class == LeafClass::Changed && walk.last_applied().zip(desired).is_some_and(|(a, d)| same(&a, d)) => {
+                LeafClass::Policy
+            }
+            Some(Writer::Controller) => LeafClass::Policy,
+            _ => class,
+        }
+    }
+}
+
+/// What people do to running objects without meaning to change what they are: kinds (empty: any) and the ends of paths.
+/// Sources: kubectl pkg/polymorphichelpers (restarter, pauser), kubectl scale and cordon.
+const OPERATIONS: [(&[&str], &[&str]); 5] = [
+    (&[], &["template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt"]),
+    (&["Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"], &["spec", "replicas"]),
+    (&["Deployment"], &["spec", "paused"]),
+    (&["Node"], &["spec", "unschedulable"]),
+    (&["Rollout"], &["spec", "restartAt"]),
+];
+
+/// Whether the leaf at hand is one that operations touch.
+pub(super) fn operation(walk: &Walk<'_>) -> bool {
+    let kind = &*walk.policy.gvk.gk.kind;
+    OPERATIONS.iter().any(|(kinds, end)| (kinds.is_empty() || kinds.contains(&kind)) && walk.path.ends_with(end))
+}
+
+impl<'a> Walk<'a> {
+    /// What was last applied client-side at the place at hand.
+    pub(super) fn last_applied(&self) -> Option<Value> {
+        let root = self.applied.get_or_init(|| self.applied_text.and_then(|t| serde_json::from_str(t).ok())).as_ref()?;
+        let at = self.steps.iter().try_fold(root, |value, step| match step {
+            Taken::Key(key) => value.get(*key),
+            Taken::Index(n) => value.get(*n),
+            Taken::Value(wanted, _) => value.as_array()?.iter().find(|v| key_text(v) == key_text(wanted)),
+            Taken::Item { item, keys, .. } => value.as_array()?.iter().find(|v| {
+                keys.iter().all(|(k, default)| {
+                    let have = lists::key_value(v, k, default.as_deref());
+                    have.is_some() && have == lists::key_value(item, k, default.as_deref())
+                })
+            }),
+        });
+        at.filter(|v| !v.is_null()).cloned()
+    }
+}

@@ -1,0 +1,122 @@
+//! Chart and base against a real API server that enforces restricted pods, and values that the chart's schema refuses.
+
+use std::{path::Path, process::Command};
+
+use serde_json::Value;
+
+use crate::support::{control_plane::ControlPlane, tools};
+
+const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/helm/snapgap");
+
+fn template(args: &[&str]) -> Result<String, String> {
+    let out =
+        Command::new(tools::path("helm")).args(["template", "snapgap", CHART, "--namespace", "snapgap"]).args(args).output().expect("helm starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if out.status.success() { Ok(text(&out.stdout)) } else { Err(text(&out.stderr)) }
+}
+
+fn documents(text: &str) -> Vec<Value> {
+    let all = serde_yaml::Deserializer::from_str(text).map(|d| <Value as serde::Deserialize>::deserialize(d).expect("YAML"));
+    all.filter(|d| !d.is_null()).collect()
+}
+
+#[test]
+fn values_that_cannot_work_are_refused_by_name() {
+    for (set, named) in [
+        ("image.pullPolicy=Sometimes", "pullPolicy"),
+        ("image.digest=latest", "digest"),
+        ("image.repository=", "repository"),
+        ("service.port=0", "port"),
+        ("service.port=http", "port"),
+        ("log.format=xml", "format"),
+        ("log.level=", "level"),
+        ("rbac.secrets=perhaps", "secrets"),
+        ("rbac.customResourceGroups={*}", "customResourceGroups"),
+        ("cache.sizeLimit=much", "sizeLimit"),
+        ("persistence.size=64MB", "size"),
+        ("persistence.enabled=yes-please", "enabled"),
+        ("networkPolicy.apiServerPort=70000", "apiServerPort"),
+        ("networkPolicy.gitPorts={ssh}", "gitPorts"),
+        ("networkPolicy.apiServerCidrs={10.0.0.1}", "apiServerCidrs"),
+        ("serviceMonitor.interval=often", "interval"),
+        ("terminationGracePeriodSeconds=1", "terminationGracePeriodSeconds"),
+        ("replicas=3", "replicas"),
+        ("nodeSelector=linux", "nodeSelector"),
+    ] {
+        let refused = template(&["--set", set]).expect_err(set);
+        assert!(refused.contains(named) && refused.contains("schema"), "{set}: {refused}");
+    }
+}
+
+#[test]
+fn a_real_api_server_takes_chart_and_base_and_lets_the_pod_in_where_only_restricted_ones_may() {
+    let plane = ControlPlane::shared();
+    let base =
+        Command::new(tools::path("kustomize")).args(["build"]).arg(Path::new(CHART).join("../../kustomize")).output().expect("kustomize starts");
+    assert!(base.status.success(), "{}", String::from_utf8_lossy(&base.stderr));
+    let base = String::from_utf8(base.stdout).expect("text");
+    let namespace = documents(&base).into_iter().find(|d| d["kind"] == "Namespace").expect("the base has a namespace");
+    assert_eq!(namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted");
+    plane.apply(&namespace.to_string());
+    let everything = "networkPolicy.enabled=true,networkPolicy.apiServerCidrs={10.0.0.1/32},networkPolicy.gitCidrs={10.0.0.0/8},rbac.secrets=true,\
+        persistence.enabled=true,auth.existingSecret=token,tls.existingSecret=cert,dashboards.enabled=true,rbac.customResourceGroups={cert-manager.io}";
+    let (plain, all) = (template(&[]).expect("renders"), template(&["--set", everything]).expect("renders"));
+    for (what, text) in [("the base", &base), ("the chart", &plain), ("the chart with everything", &all)] {
+        let said = plane.kubectl_with(&["apply", "--dry-run=server", "--validate=strict", "--warnings-as-errors", "-n", "snapgap"], text);
+        assert_eq!(said.lines().count(), documents(text).len(), "{what}: {said}");
+        // Pods are let in or not when they are made, so the template is tried as the pod that it will be.
+        let read = plane.kubectl_with(&["create", "--dry-run=client", "-o", "json", "-n", "snapgap"], text);
+        let mut read = serde_json::Deserializer::from_str(&read).into_iter::<Value>().map(|d| d.expect("JSON"));
+        let deployment = read.find_map(|d| {
+            if d["kind"] == "List" {
+                d["items"].as_array()?.iter().find(|i| i["kind"] == "Deployment").cloned()
+            } else {
+                (d["kind"] == "Deployment").then_some(d)
+            }
+        });
+        let deployment = deployment.expect("a Deployment");
+        let mut pod = deployment["spec"]["template"].clone();
+        pod["apiVersion"] = "v1".into();
+        pod["kind"] = "Pod".into();
+        pod["metadata"]["name"] = "tried".into();
+        plane.kubectl_with(&["create", "--dry-run=server", "-n", "snapgap"], &pod.to_string());
+        pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = true.into();
+        let refused = plane.try_kubectl(&["create", "--dry-run=server", "-n", "snapgap", "-f", "-"], &pod.to_string()).expect_err("it is enforced");
+        assert!(refused.contains("violates PodSecurity"), "{what}: {refused}");
+    }
+}
+
+#[test]
+fn the_roles_that_are_printed_for_a_cluster_are_taken_by_it() {
+    let plane = ControlPlane::shared();
+    plane.apply("{apiVersion: v1, kind: Namespace, metadata: {name: velero}}");
+    let home = tempfile::tempdir().expect("a folder");
+    let kubeconfig = plane.admin().display().to_string();
+    for (with, kinds) in [
+        (&[][..], &["ClusterRole"][..]),
+        (&["--with", "secrets"], &["ClusterRole", "ClusterRole"]),
+        (&["--with", "secrets,download-requests,dry-run"], &["ClusterRole", "ClusterRole", "Role", "ClusterRole"]),
+    ] {
+        let printed = crate::support::cli::snapgap(home.path(), &[&["rbac", "--kubeconfig", &kubeconfig], with].concat()).ended(0).out;
+        let roles = documents(&printed);
+        assert_eq!(roles.iter().map(|r| r["kind"].as_str().expect("a kind")).collect::<Vec<_>>(), kinds, "{printed}");
+        plane.kubectl_with(&["apply", "--dry-run=server", "--validate=strict", "--warnings-as-errors"], &printed);
+        let first = roles[0]["rules"].to_string();
+        assert!(first.contains("deployments") && !first.contains("\"secrets\"") && !first.contains('*'), "{first}");
+    }
+}
+
+#[test]
+fn the_configuration_that_the_chart_writes_is_one_that_the_program_takes() {
+    let values = "config.sources[0].url=https://git.example.com/fleet.git,config.apps[0].name=shop,config.apps[0].path=apps/shop,rbac.secrets=true,\
+        auth.existingSecret=token,tls.existingSecret=cert,persistence.enabled=true";
+    for args in [&[][..], &["--set", values]] {
+        let map = documents(&template(args).expect("renders")).into_iter().find(|d| d["kind"] == "ConfigMap").expect("a ConfigMap");
+        let home = tempfile::tempdir().expect("a folder");
+        let (_, text) = map["data"].as_object().expect("data").iter().next().expect("a file");
+        std::fs::write(home.path().join("snapgap.yaml"), text.as_str().expect("text")).expect("written");
+        let told = crate::support::cli::snapgap(home.path(), &["config", "check", "-f", "snapgap.yaml"]).ended(0).out;
+        assert_eq!(told.contains("app shop: apps/shop"), !args.is_empty(), "{told}");
+        assert_eq!(told.contains("compared by keyed hash"), !args.is_empty(), "{told}");
+    }
+}
