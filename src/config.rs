@@ -274,6 +274,8 @@ pub struct IgnoreRule {
     pub name: Option<String>,
     /// JSON pointers (RFC 6901; `*` stands for any one step). Empty means the whole object.
     pub pointers: Vec<String>,
+    /// jq expressions that choose fields, as Argo CD's `jqPathExpressions`.
+    pub jq: Vec<String>,
     /// Field managers whose fields are left out.
     pub managers: Vec<String>,
     /// After this moment the rule no longer holds.

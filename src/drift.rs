@@ -5,18 +5,22 @@
 //! What today's engine does not know, it keeps silent and counts, or leaves to the reader as drift:
 //! * custom resources without a definition: their lists have one writer as a whole and an order, what Git does not set inside them is not
 //!   told from a default, and quantities and durations are told by name and by form;
-//! * what other objects say: replicas are left to an autoscaler if the scale subresource's owner is a controller, whatever its range;
 //! * a value that admission rewrites stays under its writer's name: unless last-applied tells, it shows as `changed`;
 //! * the order of keyed lists, also of `env` and `initContainers`, where it can matter.
 
 pub mod compare;
+pub mod docs;
+pub mod exempt;
 mod found;
-mod ignore;
+mod jq;
 mod judge;
 mod lists;
 pub mod owners;
-mod rules;
+mod pointer;
+pub mod rules;
+pub mod scaling;
 pub mod schema;
+pub mod switches;
 mod values;
 
 #[cfg(test)]
@@ -30,6 +34,7 @@ mod mutation;
 
 use std::{
     borrow::Cow,
+    collections::BTreeSet,
     sync::{Arc, LazyLock},
 };
 
@@ -42,10 +47,10 @@ pub use compare::compare;
 pub use owners::{Managers, Writer};
 pub use schema::Builtin;
 
-use crate::{
-    config::IgnoreRule,
-    object::{FieldPath, Gvk, ObjectId, Text},
-};
+use exempt::{Exemptions, Use};
+use scaling::Scaling;
+
+use crate::object::{DeployerMark, FieldPath, Gvk, ObjectId, Text};
 
 /// What kind of difference a leaf shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -147,6 +152,8 @@ pub struct Comparison {
     pub leaves: Vec<Leaf>,
     /// What rules kept silent.
     pub silenced: Vec<Silence>,
+    /// Which rules of users and deployers speak of the object, and which are broken.
+    pub uses: BTreeSet<Use>,
     /// Why nothing can be said, if so (for example desired content that is encrypted in Git).
     pub unjudged: Option<crate::witness::Failure>,
 }
@@ -237,8 +244,12 @@ pub enum ListKind {
 pub struct Policy<'a> {
     /// Schema knowledge.
     pub schema: &'a dyn Schema,
-    /// The user's ignore rules that still hold.
-    pub ignore: &'a [IgnoreRule],
+    /// Rules of users and deployers that leave differences out.
+    pub exempt: &'a Exemptions,
+    /// The deployer's mark on the object, for rules that name deployers.
+    pub mark: Option<&'a DeployerMark>,
+    /// The autoscalers of the object.
+    pub scaling: &'a Scaling,
     /// What kind of writer a field manager is.
     pub managers: &'a Managers,
     /// Whether the observed side is a live object (a person's additions are looked for) or a backup.
@@ -255,6 +266,17 @@ impl<'a> Policy<'a> {
     /// The policy for a live object with nothing configured.
     pub fn of(schema: &'a dyn Schema, id: &'a ObjectId, gvk: &'a Gvk) -> Self {
         static BUILT_IN: LazyLock<Managers> = LazyLock::new(Managers::default);
-        Self { schema, ignore: &[], managers: &BUILT_IN, look_for_additions: true, list_silences: false, id, gvk }
+        const NONE: &Scaling = &Scaling { by: Vec::new(), known: false };
+        Self {
+            schema,
+            exempt: Exemptions::none(),
+            mark: None,
+            scaling: NONE,
+            managers: &BUILT_IN,
+            look_for_additions: true,
+            list_silences: false,
+            id,
+            gvk,
+        }
     }
 }

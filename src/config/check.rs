@@ -296,6 +296,7 @@ fn ignore(entry: IgnoreEntry) -> Result<IgnoreRule, ConfigError> {
     }
     if [&entry.group, &entry.kind, &entry.namespace, &entry.name].iter().all(|p| p.is_none())
         && entry.pointers.is_empty()
+        && entry.jq.is_empty()
         && entry.managers.is_empty()
     {
         return Err(at("names nothing, so it would leave out everything".into()));
@@ -306,6 +307,9 @@ fn ignore(entry: IgnoreEntry) -> Result<IgnoreRule, ConfigError> {
     if let Some(bad) = entry.pointers.iter().find(|p| !p.starts_with('/')) {
         return Err(at(format!("`{bad}` is not a JSON pointer; it starts with a slash, for example /spec/replicas")));
     }
+    for text in &entry.jq {
+        crate::drift::exempt::readable(text).map_err(|why| at(format!("the jq expression `{text}` cannot be used: {why}")))?;
+    }
     Ok(IgnoreRule {
         expires: timestamp("ignore: expires", entry.expires.clone())?,
         reason: entry.reason,
@@ -314,6 +318,7 @@ fn ignore(entry: IgnoreEntry) -> Result<IgnoreRule, ConfigError> {
         namespace: entry.namespace,
         name: entry.name,
         pointers: entry.pointers,
+        jq: entry.jq,
         managers: entry.managers,
     })
 }

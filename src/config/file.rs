@@ -220,9 +220,12 @@ pub struct IgnoreEntry {
     pub namespace: Option<String>,
     /// Glob on the name.
     pub name: Option<String>,
-    /// JSON pointers; `*` stands for any one step. Without pointers and managers the whole object is left out.
+    /// JSON pointers; `*` stands for any one step. Without pointers, jq and managers the whole object is left out.
     #[serde(default)]
     pub pointers: Vec<String>,
+    /// jq expressions that choose fields, as Argo CD's `jqPathExpressions`; a part of the language, see docs/drift.md.
+    #[serde(default)]
+    pub jq: Vec<String>,
     /// Field managers whose fields are left out.
     #[serde(default)]
     pub managers: Vec<String>,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::exempt::{Exemption, Exemptions};
 use super::{Builtin, Comparison, Leaf, Observed, Policy, causes, compare};
 use crate::{
     config::IgnoreRule,
@@ -30,6 +31,8 @@ struct Case {
     expect: Vec<String>,
     silenced: Option<BTreeMap<String, u32>>,
     unjudged: Option<String>,
+    /// The rule that does not hold here although it could.
+    speaks: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -41,6 +44,8 @@ struct Ignore {
     name: Option<String>,
     #[serde(default)]
     pointers: Vec<String>,
+    #[serde(default)]
+    jq: Vec<String>,
     #[serde(default)]
     managers: Vec<String>,
 }
@@ -56,7 +61,8 @@ pub fn run_beside(desired: &Value, observed: Observed<'_>, ignore: &[IgnoreRule]
     let gvk = Gvk::parse(&text(&desired["apiVersion"]), &text(&desired["kind"]));
     let meta = &desired["metadata"];
     let id = ObjectId::new(&gvk.gk.group, &gvk.gk.kind, meta["namespace"].as_str(), &text(&meta["name"]));
-    let policy = Policy { ignore, look_for_additions: additions, ..Policy::of(&Builtin, &id, &gvk) };
+    let exempt = Exemptions::new(ignore.iter().map(Exemption::of).collect());
+    let policy = Policy { exempt: &exempt, look_for_additions: additions, ..Policy::of(&Builtin, &id, &gvk) };
     compare(desired, observed, &policy)
 }
 
@@ -70,6 +76,7 @@ pub fn line(leaf: &Leaf) -> String {
 #[test]
 fn every_case_of_the_catalogue_is_judged_as_written() {
     let (mut wrong, mut seen, mut rows) = (Vec::new(), 0, std::collections::BTreeSet::new());
+    let (mut silent, mut spoken) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
     for (file, text) in causes::files() {
         let cases: Vec<Case> = serde_yaml::from_str(&text).unwrap_or_else(|e| panic!("{file}: {e}"));
         for case in cases {
@@ -85,6 +92,7 @@ fn every_case_of_the_catalogue_is_judged_as_written() {
                     namespace: i.namespace,
                     name: i.name,
                     pointers: i.pointers,
+                    jq: i.jq,
                     managers: i.managers,
                     expires: None,
                 })
@@ -95,6 +103,11 @@ fn every_case_of_the_catalogue_is_judged_as_written() {
             let got = run_beside(&case.desired, live, &ignore, !case.backup);
             let leaves: Vec<String> = got.leaves.iter().map(line).collect();
             let silenced: BTreeMap<String, u32> = got.silenced.iter().map(|s| (s.rule.to_string(), s.leaves)).collect();
+            silent.extend(silenced.keys().cloned());
+            if let Some(rule) = case.speaks {
+                assert!(!leaves.is_empty() && !silenced.contains_key(&rule), "{rule} is to be silent about nothing in {}", case.name);
+                spoken.insert(rule);
+            }
             let unjudged = got.unjudged.as_ref().map(|f| f.reason.to_string());
             if leaves != case.expect || unjudged != case.unjudged || case.silenced.as_ref().is_some_and(|s| *s != silenced) {
                 wrong.push(format!(
@@ -103,6 +116,9 @@ fn every_case_of_the_catalogue_is_judged_as_written() {
                 ));
             }
         }
+    }
+    for rule in super::rules::RULES.iter().map(|r| r.name) {
+        assert!(silent.contains(rule) && spoken.contains(rule), "rule {rule} needs a case in which it is silent and one in which it is not");
     }
     assert!(seen > 110 && rows.len() > 50, "{seen} cases of {} rows", rows.len());
     assert!(wrong.is_empty(), "{} of {seen} cases are judged otherwise:\n{}", wrong.len(), wrong.join("\n"));

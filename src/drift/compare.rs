@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     Comparison, LeafClass, ListKind, Observed, Policy,
-    ignore::Applies,
+    exempt::Applies,
     lists::{self, Keys, Pairs},
     owners::Owners,
     values::{plain_quantity, same, same_base64, same_duration, same_quantity, same_when_rounded},
@@ -23,7 +23,7 @@ const METADATA: [(&str, bool); 4] = [("labels", true), ("annotations", true), ("
 ///
 /// For a backup (`look_for_additions` off) a person's additions are passed over, and extras are not counted.
 pub fn compare(desired: &Value, observed: Observed<'_>, policy: &Policy<'_>) -> Comparison {
-    if desired == observed.value {
+    if desired == observed.value && policy.exempt.is_empty() {
         return Comparison::default();
     }
     if desired.get("sops").is_some_and(Value::is_object) {
@@ -40,12 +40,17 @@ pub fn compare(desired: &Value, observed: Observed<'_>, policy: &Policy<'_>) -> 
         steps: Vec::with_capacity(12),
         frames: Vec::with_capacity(12),
         owners: OnceCell::new(),
-        ignore: OnceCell::new(),
+        exempt: policy.exempt.to(policy.id, policy.mark, desired, observed.value),
+        git: desired,
         whole: None,
         encrypted: false,
         out: Comparison::default(),
     };
     walk.object(desired, observed.value);
+    if !walk.exempt.is_empty() {
+        let managers = walk.owners.get_or_init(|| Owners::read(walk.managers)).names();
+        walk.out.uses = walk.exempt.iter().flat_map(|e| e.uses(desired, observed.value, &managers)).collect();
+    }
     let (encrypted_leaf, mut out) = (walk.encrypted, walk.out);
     if encrypted_leaf {
         return Comparison { unjudged: Some(encrypted()), ..Comparison::default() };
@@ -53,7 +58,7 @@ pub fn compare(desired: &Value, observed: Observed<'_>, policy: &Policy<'_>) -> 
     if out.leaves.len() > 1 {
         out.leaves.sort_by(|a, b| (&a.path, a.class).cmp(&(&b.path, b.class)));
     }
-    out.silenced.sort_by(|a, b| (&a.rule, &a.reason).cmp(&(&b.rule, &b.reason)));
+    out.silenced.sort_by(|a, b| (&a.rule, &a.reason, &a.origin).cmp(&(&b.rule, &b.reason, &b.origin)));
     out
 }
 
@@ -69,9 +74,12 @@ fn encrypted() -> Failure {
 pub(super) enum Taken<'a> {
     Key(&'a str),
     Index(usize),
-    Item { item: &'a Value, keys: Arc<Keys>, index: usize },
-    Value(&'a Value, usize),
+    Item { item: &'a Value, keys: Arc<Keys>, index: Position },
+    Value(&'a Value, Position),
 }
+
+/// Where an item stands in Git and on the other side.
+pub(super) type Position = (Option<usize>, Option<usize>);
 
 /// The containers at one depth on both sides.
 #[derive(Clone, Copy, Debug)]
@@ -94,7 +102,9 @@ pub(super) struct Walk<'a> {
     pub(super) steps: Vec<Taken<'a>>,
     pub(super) frames: Vec<Frame<'a>>,
     pub(super) owners: OnceCell<Owners>,
-    pub(super) ignore: OnceCell<Vec<Applies<'a>>>,
+    /// The rules of users and deployers that speak of the object.
+    pub(super) exempt: Vec<Applies<'a>>,
+    pub(super) git: &'a Value,
     /// The container that was last reported as a whole, so that it is reported once.
     pub(super) whole: Option<*const Value>,
     pub(super) encrypted: bool,
@@ -211,7 +221,7 @@ impl<'a> Walk<'a> {
             let (dv, ov) = (di.and_then(|i| d.get(i)), oi.and_then(|i| o.get(i)));
             let Some(item) = dv.or(ov) else { continue };
             self.path.push("*");
-            self.steps.push(Taken::Item { item, keys: Arc::clone(keys), index: di.or(oi).unwrap_or_default() });
+            self.steps.push(Taken::Item { item, keys: Arc::clone(keys), index: (di, oi) });
             match (dv, ov) {
                 (Some(dv), Some(ov)) => self.both(dv, ov),
                 // An item stands or falls as one.
@@ -227,14 +237,14 @@ impl<'a> Walk<'a> {
     fn set(&mut self, d: &'a [Value], o: &'a [Value]) {
         for (di, oi) in lists::as_set(d, o) {
             match (di.and_then(|i| Some((i, d.get(i)?))), oi.and_then(|i| Some((i, o.get(i)?)))) {
-                (Some((i, item)), None) => self.at_value(item, i, |walk| walk.missing(item)),
-                (None, Some((i, item))) => self.at_value(item, i, |walk| walk.extra_leaf(item)),
+                (Some((i, item)), None) => self.at_value(item, (Some(i), None), |walk| walk.missing(item)),
+                (None, Some((i, item))) => self.at_value(item, (None, Some(i)), |walk| walk.extra_leaf(item)),
                 _ => {}
             }
         }
     }
 
-    fn at_value(&mut self, item: &'a Value, index: usize, then: impl FnOnce(&mut Self)) {
+    fn at_value(&mut self, item: &'a Value, index: Position, then: impl FnOnce(&mut Self)) {
         self.path.push("*");
         self.steps.push(Taken::Value(item, index));
         then(self);

@@ -7,24 +7,29 @@ use serde_json::Value;
 use super::{
     Leaf, LeafClass, Quiet, Silence,
     compare::{Frame, Taken, Walk},
+    exempt::Token,
     found::{Extra, Found, operation},
-    ignore::{Applies, Token},
     lists::{self, Keys},
     owners::Place,
     rules::{Facts, Ownership, RULES},
+    switches::{ORIGIN, switched_off},
     values::{is_encrypted, key_text},
 };
 use crate::object::{FieldPath, Step, Text};
 
 /// Why extras are kept silent, by rule name.
-pub(super) const SILENT: [(&str, &str); 6] = [
+pub(super) const SILENT: [(&str, &str); 7] = [
     ("default_or_admission", "defaults of the API server, and fields that nobody owns because admission added them"),
     ("controller_owned", "fields that a controller owns and Git does not set"),
     ("deployer_owned", "fields that the deployer owns by client-side apply and Git does not set: mostly defaults, but it cannot be told"),
     ("unattributed", "fields that Git does not set and of whose owner nothing is known: whether a person added them cannot be told"),
     ("inside_list", "fields inside lists of custom resources that Git does not set: without the schema they may be defaults"),
-    ("autoscaled", "replicas that an autoscaler set through the scale subresource"),
+    ("autoscaled", "replicas inside the range of an autoscaler that targets the object, or set by a controller through the scale subresource"),
+    ("autosized", "resources inside the range of a vertical autoscaler that targets the object"),
 ];
+
+/// Rule, reason and origin of a silence.
+type Why = (Cow<'static, str>, Cow<'static, str>, Text);
 
 /// What the two sides have at the leaf at hand.
 pub(super) type Sides<'v> = (Option<&'v Value>, Option<&'v Value>);
@@ -71,8 +76,8 @@ impl<'a> Walk<'a> {
         if self.rule(set, sides, Some(&found)) || self.ignored(sides, &found) {
             return;
         }
-        if self.path == ["spec", "replicas"] && found.scaled_by_controller {
-            return self.silence(5, sides, found.newest.0);
+        if let Some(reason) = self.autoscaled(&found, observed) {
+            return self.silence(reason, sides, found.newest.0);
         }
         let class = found.class(self, class, desired);
         let (owner, writer, time) = found.newest;
@@ -88,6 +93,9 @@ impl<'a> Walk<'a> {
         let found = Found::of(self);
         if self.rule(None, sides, Some(&found)) || self.ignored(sides, &found) {
             return;
+        }
+        if let Some(reason) = self.autoscaled(&found, Some(observed)) {
+            return self.silence(reason, sides, found.newest.0);
         }
         if let Some(depth) = self.whole_above() {
             return self.differ_above(depth);
@@ -140,40 +148,43 @@ impl<'a> Walk<'a> {
         let owner = found.map(|f| Ownership { by_person: f.by_person, managers: &f.managers });
         let Some(rule) = RULES.iter().find(|r| r.asks_owner() == found.is_some() && r.covers(&facts, owner)) else { return false };
         let owner = found.and_then(|f| f.newest.0.clone());
-        self.count_silence(Cow::Borrowed(rule.name), Cow::Borrowed(rule.reason), sides, owner);
+        self.count_silence((Cow::Borrowed(rule.name), Cow::Borrowed(rule.reason), "".into()), sides, owner);
         true
     }
 
     fn ignored(&mut self, sides: Sides<'_>, found: &Found) -> bool {
-        let rules = self.ignore.get_or_init(|| Applies::to(self.policy.ignore, self.policy.id));
-        if rules.is_empty() {
+        if let Some((rule, reason)) = switched_off(self.git, self.root) {
+            self.count_silence((rule.into(), reason.into(), ORIGIN.into()), sides, found.newest.0.clone());
+            return true;
+        }
+        if self.exempt.is_empty() {
             return false;
         }
         let managers: Vec<&str> = found.managers.iter().map(String::as_str).collect();
         let tokens: Vec<Token> = self.steps.iter().map(Taken::token).collect();
-        let Some(reason) = rules.iter().find(|r| r.covers(&tokens, &managers)).map(Applies::reason) else { return false };
-        let (name, reason) = (format!("ignore: {reason}"), reason.to_owned());
-        self.count_silence(name.into(), reason.into(), sides, found.newest.0.clone());
+        let Some(rule) = self.exempt.iter().find(|r| r.covers(&tokens, &managers, sides)).map(|r| r.rule) else { return false };
+        let name = format!("ignore: {}", rule.reason).into();
+        self.count_silence((name, rule.reason.to_string().into(), rule.origin.clone()), sides, found.newest.0.clone());
         true
     }
 
     pub(super) fn silence(&mut self, n: usize, sides: Sides<'_>, owner: Option<Text>) {
         // Beside a backup the extras are not looked for, so there is nothing to count.
-        if self.policy.look_for_additions || n == 5 {
+        if self.policy.look_for_additions || n >= 5 {
             let (name, reason) = SILENT[n];
-            self.count_silence(Cow::Borrowed(name), Cow::Borrowed(reason), sides, owner);
+            self.count_silence((Cow::Borrowed(name), Cow::Borrowed(reason), "".into()), sides, owner);
         }
     }
 
-    fn count_silence(&mut self, rule: Cow<'static, str>, reason: Cow<'static, str>, sides: Sides<'_>, owner: Option<Text>) {
+    fn count_silence(&mut self, (rule, reason, origin): Why, sides: Sides<'_>, owner: Option<Text>) {
         let quiet =
             self.policy.list_silences.then(|| Quiet { path: self.field_path(), desired: sides.0.cloned(), observed: sides.1.cloned(), owner });
-        match self.out.silenced.iter_mut().find(|s| s.rule == rule && s.reason == reason) {
+        match self.out.silenced.iter_mut().find(|s| s.rule == rule && s.reason == reason && s.origin == origin) {
             Some(silence) => {
                 silence.leaves = silence.leaves.saturating_add(1);
                 silence.listed.extend(quiet);
             }
-            None => self.out.silenced.push(Silence { rule, reason, origin: "".into(), leaves: 1, listed: quiet.into_iter().collect() }),
+            None => self.out.silenced.push(Silence { rule, reason, origin, leaves: 1, listed: quiet.into_iter().collect() }),
         }
     }
 
@@ -212,9 +223,11 @@ impl<'a> Taken<'a> {
     fn token(&self) -> Token {
         match self {
             Self::Key(key) => Token::Key((*key).to_owned()),
-            Self::Index(n) => Token::Item(*n, n.to_string()),
-            Self::Item { item, keys, index } => Token::Item(*index, Self::keys(item, keys).into_iter().map(|(_, v)| v).collect::<Vec<_>>().join(",")),
-            Self::Value(value, index) => Token::Item(*index, key_text(value)),
+            Self::Index(n) => Token::Item(Some(*n), Some(*n), n.to_string()),
+            Self::Item { item, keys, index: (d, o) } => {
+                Token::Item(*d, *o, Self::keys(item, keys).into_iter().map(|(_, v)| v).collect::<Vec<_>>().join(","))
+            }
+            Self::Value(value, (d, o)) => Token::Item(*d, *o, key_text(value)),
         }
     }
 }

@@ -287,6 +287,7 @@ proptest! {
         let rule = IgnoreRule {
             reason: "r".into(), group: None, kind: None, namespace: None, name: None,
             pointers: vec![pointer], managers: vec![], expires: None,
+            jq: Vec::new(),
         };
         let after: Vec<String> = run(&x, &y, None, &[rule], true).leaves.iter().map(line).collect();
         prop_assert!(after.iter().all(|leaf| before.contains(leaf)), "{:?} {:?}", before, after);

@@ -112,6 +112,11 @@ impl Owners {
         Self(entries.into_iter().filter_map(|e| serde_json::from_value(e).ok()).collect())
     }
 
+    /// The names of all managers.
+    pub fn names(&self) -> Vec<String> {
+        self.0.iter().map(|e| e.manager.clone()).collect()
+    }
+
     /// Whether nothing is known of owners.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -11,6 +11,8 @@ pub struct Rule {
     pub name: &'static str,
     /// Why it exists, for people.
     pub reason: &'static str,
+    /// Who says so: the source that writes the field.
+    pub source: &'static str,
     /// Group and kind; empty means any.
     kinds: &'static [(&'static str, &'static str)],
     /// Paths. `*` at the end of a step stands for any rest of it.
@@ -72,8 +74,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "tracking",
         reason: "a deployer's own mark on what it deployed",
-        // Argo CD util/argo/resource_tracking.go; Flux kustomize-controller and helm-controller owner labels; Helm pkg/action/validate.go;
-        // KEP-3659 (ApplySet); kapp pkg/kapp/config/default.go; Rancher wrangler objectset; Config Sync inventory.
+        source: "Argo CD util/argo/resource_tracking.go; Flux kustomize-controller and helm-controller owner labels; Helm pkg/action/validate.go; KEP-3659 (ApplySet); kapp pkg/kapp/config/default.go; Rancher wrangler objectset; Config Sync inventory.",
         kinds: &[],
         paths: &[
             &["metadata", "annotations", "argocd.argoproj.io/tracking-id"],
@@ -99,7 +100,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "tracking",
         reason: "a deployer's own mark on what it deployed",
-        // Helm 3 adds the first (pkg/action/validate.go setMetadataVisitor), Argo CD's label tracking the second.
+        source: "Helm 3 adds the first (pkg/action/validate.go setMetadataVisitor), Argo CD's label tracking the second.",
         kinds: &[],
         paths: &[&["metadata", "labels", "app.kubernetes.io/managed-by"], &["metadata", "labels", "app.kubernetes.io/instance"]],
         on: On::ExtraUnlessPerson,
@@ -108,7 +109,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "bookkeeping",
         reason: "a controller's or a tool's own notes",
-        // pkg/controller/deployment/util (revision), pkg/controller/daemon (template generation), kubectl --record, Rancher.
+        source: "pkg/controller/deployment/util (revision), pkg/controller/daemon (template generation), kubectl --record, Rancher.",
         kinds: &[],
         paths: &[
             &["metadata", "annotations", "deployment.kubernetes.io/*"],
@@ -127,7 +128,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "bookkeeping",
         reason: "a controller's or a tool's own notes",
-        // A manifest that was exported from a cluster carries it; the controller counts on.
+        source: "A manifest that was exported from a cluster carries it; the controller counts on.",
         kinds: &[("apps", "Deployment"), ("apps", "ReplicaSet"), ("apps", "DaemonSet")],
         paths: &[
             &["metadata", "annotations", "deployment.kubernetes.io/revision"],
@@ -139,7 +140,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "namespace_name_label",
         reason: "the API server labels every namespace with its name",
-        // SetDefaults_Namespace
+        source: "SetDefaults_Namespace",
         kinds: &[("", "Namespace")],
         paths: &[&["metadata", "labels", "kubernetes.io/metadata.name"]],
         on: On::Extra,
@@ -148,7 +149,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "aggregated_role",
         reason: "the rules of an aggregated ClusterRole are filled in by its controller",
-        // pkg/controller/clusterroleaggregation
+        source: "pkg/controller/clusterroleaggregation",
         kinds: &[("rbac.authorization.k8s.io", "ClusterRole")],
         paths: &[&["rules"]],
         on: On::Any,
@@ -157,6 +158,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "ca_bundle",
         reason: "a certificate that Git leaves out is injected by a controller (cert-manager, Istio, an operator)",
+        source: "cert-manager cainjector, istiod, operators that patch their own webhooks; kapp and Fleet do the same",
         kinds: WEBHOOKS,
         paths: &[&["webhooks", "*", "clientConfig", "caBundle"]],
         on: On::Any,
@@ -165,6 +167,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "ca_bundle",
         reason: "a certificate that Git leaves out is injected by a controller (cert-manager, Istio, an operator)",
+        source: "cert-manager cainjector, istiod, operators that patch their own webhooks; kapp and Fleet do the same",
         kinds: &[("apiextensions.k8s.io", "CustomResourceDefinition"), ("apiregistration.k8s.io", "APIService")],
         paths: &[&["spec", "conversion", "webhook", "clientConfig", "caBundle"], &["spec", "caBundle"]],
         on: On::Any,
@@ -173,7 +176,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "webhook_failure_policy",
         reason: "the webhook's own controller sets the policy once the webhook answers",
-        // istio pilot/pkg/bootstrap webhook patching; kube-webhook-certgen (ingress-nginx, kube-prometheus-stack)
+        source: "istio pilot/pkg/bootstrap webhook patching; kube-webhook-certgen (ingress-nginx, kube-prometheus-stack)",
         kinds: WEBHOOKS,
         paths: &[&["webhooks", "*", "failurePolicy"]],
         on: On::Any,
@@ -182,7 +185,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "volume_binding",
         reason: "the volume binder writes what it bound",
-        // pkg/controller/volume/persistentvolume, external-provisioner, external-attacher; defaultStorageClass admission
+        source: "pkg/controller/volume/persistentvolume, external-provisioner, external-attacher; defaultStorageClass admission",
         kinds: &[("", "PersistentVolumeClaim"), ("", "PersistentVolume")],
         paths: &[
             &["spec", "volumeName"],
@@ -197,9 +200,18 @@ pub const RULES: &[Rule] = &[
         when: When::Always,
     },
     Rule {
+        name: "volume_expansion",
+        reason: "the controller that expanded the volume wrote its new size",
+        source: "pkg/controller/volume/expand, external-resizer",
+        kinds: &[("", "PersistentVolume"), ("", "PersistentVolumeClaim")],
+        paths: &[&["spec", "capacity"], &["spec", "resources", "requests"]],
+        on: On::Any,
+        when: When::OwnedBy(&["kube-controller-manager", "csi-resizer", "external-resizer"]),
+    },
+    Rule {
         name: "service_allocation",
         reason: "addresses and ports that the API server allocates when Git sets none",
-        // pkg/registry/core/service/storage/alloc.go
+        source: "pkg/registry/core/service/storage/alloc.go",
         kinds: &[("", "Service")],
         paths: &[
             &["spec", "clusterIP"],
@@ -215,7 +227,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "service_account_secrets",
         reason: "token and pull secrets are appended by their controllers",
-        // pkg/controller/serviceaccount/tokens_controller.go (before 1.24), OpenShift's image registry
+        source: "pkg/controller/serviceaccount/tokens_controller.go (before 1.24), OpenShift's image registry",
         kinds: &[("", "ServiceAccount")],
         paths: &[&["secrets"], &["imagePullSecrets"]],
         on: On::ExtraUnlessPerson,
@@ -224,7 +236,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "job_identity",
         reason: "the API server gives every Job a selector and labels of its own",
-        // pkg/registry/batch/job/strategy.go generateSelector
+        source: "pkg/registry/batch/job/strategy.go generateSelector",
         kinds: &[("batch", "Job")],
         paths: &[
             &["spec", "selector"],
@@ -242,7 +254,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "claim_template",
         reason: "the API server writes type and status into claim templates",
-        // pkg/apis/apps/v1/conversion.go
+        source: "pkg/apis/apps/v1/conversion.go",
         kinds: &[("apps", "StatefulSet")],
         paths: &[
             &["spec", "volumeClaimTemplates", "*", "apiVersion"],
@@ -255,7 +267,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "velero_writes",
         reason: "Velero itself changes this field",
-        // pkg/controller/schedule_controller.go (resets skipImmediately), pkg/controller/backup_storage_location_controller.go (one default)
+        source: "pkg/controller/schedule_controller.go (resets skipImmediately), pkg/controller/backup_storage_location_controller.go (one default)",
         kinds: &[("velero.io", "Schedule")],
         paths: &[&["spec", "skipImmediately"]],
         on: On::Any,
@@ -264,6 +276,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "velero_writes",
         reason: "Velero itself changes this field",
+        source: "velero pkg/controller/schedule_controller.go (resets skipImmediately), pkg/controller/backup_storage_location_controller.go (one default)",
         kinds: &[("velero.io", "BackupStorageLocation")],
         paths: &[&["spec", "default"]],
         on: On::Any,
@@ -272,6 +285,32 @@ pub const RULES: &[Rule] = &[
 ];
 
 impl Rule {
+    /// The kinds that the rule speaks of, for people.
+    pub fn kinds(&self) -> String {
+        let name = |(group, kind): &(&str, &str)| if group.is_empty() { (*kind).to_owned() } else { format!("{kind}.{group}") };
+        if self.kinds.is_empty() { "any".into() } else { self.kinds.iter().map(name).collect::<Vec<_>>().join(", ") }
+    }
+
+    /// Where it holds, for people.
+    pub fn places(&self) -> Vec<String> {
+        self.paths.iter().map(|p| p.join(".")).collect()
+    }
+
+    /// On which differences and under which condition it holds, for people.
+    pub fn condition(&self) -> String {
+        let on = match self.on {
+            On::Extra => "Git sets nothing there",
+            On::ExtraUnlessPerson => "Git sets nothing there and no person owns it",
+            On::Any => "any difference",
+        };
+        match self.when {
+            When::Always => on.to_owned(),
+            When::Aggregated => format!("{on}, if the role has an aggregationRule"),
+            When::NoBundleInGit => format!("{on}, if Git has no certificate there"),
+            When::OwnedBy(managers) => format!("{on}, if owned by {}", managers.join(" or ")),
+        }
+    }
+
     /// Whether the rule asks who owns the leaf. That costs the reading of managedFields, so the other rules are asked first.
     pub fn asks_owner(&self) -> bool {
         self.on == On::ExtraUnlessPerson || matches!(self.when, When::OwnedBy(_))
@@ -354,7 +393,7 @@ mod tests {
     fn names_are_stable_words_and_every_rule_says_why() {
         for rule in RULES {
             assert!(rule.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{}", rule.name);
-            assert!(rule.reason.len() > 20 && !rule.paths.is_empty(), "{}", rule.name);
+            assert!(rule.reason.len() > 20 && rule.source.len() > 10 && !rule.paths.is_empty(), "{}", rule.name);
         }
     }
 }

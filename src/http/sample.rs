@@ -342,8 +342,20 @@ pub fn report() -> Report {
             },
         ],
         suppressed: vec![
-            Suppressed { rule: "server-defaults".into(), reason: "The API server fills them in.".into(), fields: 1204, objects: 310 },
-            Suppressed { rule: "hpa-replicas".into(), reason: "A HorizontalPodAutoscaler owns the replicas.".into(), fields: 4, objects: 4 },
+            Suppressed {
+                rule: "server-defaults".into(),
+                reason: "The API server fills them in.".into(),
+                origin: "built in".into(),
+                fields: 1204,
+                objects: 310,
+            },
+            Suppressed {
+                rule: "hpa-replicas".into(),
+                reason: "A HorizontalPodAutoscaler owns the replicas.".into(),
+                origin: "built in".into(),
+                fields: 4,
+                objects: 4,
+            },
         ],
         notes: vec![Note {
             reason: "sandbox_reduced".into(),

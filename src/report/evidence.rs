@@ -97,6 +97,14 @@ pub fn of(e: &Explanation) -> Evidence {
     for copy in &e.backups {
         fact("Backup", backup(copy));
     }
+    let mut quiet: std::collections::BTreeMap<(&str, &str, &str), Vec<&str>> = std::collections::BTreeMap::new();
+    for s in e.diffs.iter().flat_map(|d| &d.silenced) {
+        quiet.entry((&s.rule, &s.origin, &s.reason)).or_default().push(&s.path);
+    }
+    for ((rule, origin, reason), paths) in quiet {
+        let origin = if origin.is_empty() { String::new() } else { format!(" of {origin}") };
+        fact("Left out", clean(&format!("{rule}{origin}: {} ({reason})", paths.join(", "))).into_owned());
+    }
     fact("A restore now", restore(e.restore).into());
     let diffs = e.diffs.iter().map(|d| self::one_diff(d, &mut notes)).collect();
     for side in &e.object.unknown {
@@ -145,7 +153,23 @@ fn one_diff(d: &explain::Diff, notes: &mut Vec<String>) -> Diff {
             notes.push(format!("{}: {} wrote it{time}", clean(&leaf.path), clean(owner)));
         }
     }
-    Diff { title, text: if d.equal { String::new() } else { diff::unified((&d.left_label, &d.left), (&d.right_label, &d.right)) } }
+    let (left, right) = ((d.left_label.as_str(), &d.left), (d.right_label.as_str(), &d.right));
+    let text = match () {
+        () if d.equal && d.leaves.is_empty() => String::new(),
+        () if d.leaves.is_empty() => diff::unified(left, right),
+        () => {
+            let said = |l: &explain::DiffLeaf| {
+                let owner = l.owner.as_ref().map(|o| format!(" by {o}")).unwrap_or_default();
+                let kind = l.writer.map(|w| format!(", a {}", w.name())).filter(|_| l.owner.is_some()).unwrap_or_default();
+                format!("{}{owner}{kind}{}", l.class.name(), l.time.map(|t| format!(", {t}")).unwrap_or_default())
+            };
+            let gone = d.leaves.iter().filter(|l| l.right.is_none()).map(|l| (&l.at, said(l)));
+            let there = d.leaves.iter().filter(|l| l.right.is_some()).map(|l| (&l.at, said(l)));
+            let quiet = d.silenced.iter().filter(|s| s.right.is_some()).map(|s| (&s.at, format!("left out: {}", s.rule)));
+            diff::annotated(left, right, &gone.collect::<Vec<_>>(), &quiet.chain(there).collect::<Vec<_>>())
+        }
+    };
+    Diff { title, text }
 }
 
 impl Evidence {

@@ -261,6 +261,8 @@ pub struct Suppressed {
     pub rule: Text,
     /// Why it exists.
     pub reason: String,
+    /// Where it stands: `built in`, `configuration`, a mark on the object, or the object of a deployer that holds it.
+    pub origin: Text,
     /// Fields that it left out.
     pub fields: u64,
     /// Objects that it left out or touched.

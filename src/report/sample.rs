@@ -175,6 +175,7 @@ pub fn clean() -> Report {
         suppressed: vec![Suppressed {
             rule: "default_or_admission".into(),
             reason: "defaults of the API server, and fields that nobody owns because admission added them".into(),
+            origin: "built in".into(),
             fields: 37,
             objects: 2,
         }],
@@ -287,7 +288,13 @@ pub fn busy() -> Report {
     });
     report.as_of.backups.failure = Some(Failure::new("unreachable", "the API server did not answer within 30 s; the last good list is in use"));
     report.notes.push(Note { reason: "schedule_paused".into(), message: "The schedule weekly is paused: nothing is due from it.".into() });
-    report.suppressed.push(Suppressed { rule: "ignore: scaled elsewhere".into(), reason: "scaled elsewhere".into(), fields: 3, objects: 1 });
+    report.suppressed.push(Suppressed {
+        rule: "ignore: scaled elsewhere".into(),
+        reason: "scaled elsewhere".into(),
+        origin: "configuration".into(),
+        fields: 3,
+        objects: 1,
+    });
     report.summary.window = WindowState::Open;
     counted(report)
 }

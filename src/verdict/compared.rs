@@ -11,11 +11,14 @@ use serde_json::Value;
 
 use super::{
     memo::{Memo, TrioKey},
+    neighbours::Neighbours,
     schemas::{PairPrint, SchemaSide},
 };
 use crate::{
-    config::IgnoreRule,
-    drift::{Comparison, Leaf, LeafClass, Managers, Observed, Policy, Silence, compare},
+    drift::{
+        Comparison, Leaf, LeafClass, Managers, Observed, Policy, Silence, compare,
+        exempt::{Exemptions, Use},
+    },
     object::{FieldPath, Fingerprint, Object, ObjectId, Step, Text, redact::MARK},
     report::model::FieldReport,
     witness::Failure,
@@ -79,6 +82,8 @@ pub(super) struct Trio {
     pub backup: Option<Outcome>,
     pub fields: Vec<Field>,
     pub silenced: Vec<Silence>,
+    /// Which rules of users and deployers speak of the object, and which are broken.
+    pub uses: BTreeSet<Use>,
     /// Who last wrote a field of the backup's copy that differs from Git, and when.
     pub captured: Option<(Text, Option<Timestamp>)>,
 }
@@ -116,7 +121,8 @@ impl Wanted<'_> {
 /// Compares under one policy and remembers.
 pub(super) struct Engine<'a> {
     pub schemas: SchemaSide<'a>,
-    pub ignore: Vec<IgnoreRule>,
+    pub exempt: Exemptions,
+    pub neighbours: Neighbours,
     pub managers: &'a Managers,
     pub memo: &'a Memo,
 }
@@ -133,8 +139,8 @@ pub(super) struct Other<'a> {
 
 impl Engine<'_> {
     /// A fingerprint of everything that a comparison depends on besides the objects.
-    pub(super) fn policy_print(ignore: &[IgnoreRule], managers: &Managers) -> Fingerprint {
-        Fingerprint::of(format!("{ignore:?} {managers:?}").as_bytes())
+    pub(super) fn policy_print(exempt: &Exemptions, managers: &Managers) -> Fingerprint {
+        Fingerprint::of(format!("{} {managers:?}", exempt.print()).as_bytes())
     }
 
     /// Compares one pair.
@@ -146,7 +152,9 @@ impl Engine<'_> {
             return Comparison { unjudged: Some(refused), ..Comparison::default() };
         }
         let policy = Policy {
-            ignore: &self.ignore,
+            exempt: &self.exempt,
+            mark: object.meta.mark.as_ref(),
+            scaling: self.neighbours.scaling(wanted.id).0,
             managers: self.managers,
             look_for_additions: live,
             list_silences: listed,
@@ -175,6 +183,7 @@ impl Engine<'_> {
             live: live.map(print),
             backup: backup.map(print),
             schemas: [self.schemas_of(wanted, live), self.schemas_of(wanted, backup)],
+            scaling: self.neighbours.scaling(wanted.id).1,
         };
         self.memo.trio(key, || self.compare_both(wanted, live, backup))
     }
@@ -183,7 +192,7 @@ impl Engine<'_> {
         let values = Values { wanted, live, backup, parsed: Default::default() };
         let pair = |object: &Object, is_live: bool| -> Comparison {
             // Equal contents need no parsing: a comparison of a thing with itself is empty.
-            if !wanted.drops_namespace && object.content.print() == wanted.object.content.print() {
+            if self.exempt.is_empty() && !wanted.drops_namespace && object.content.print() == wanted.object.content.print() {
                 return Comparison::default();
             }
             let value = if is_live { values.live() } else { values.backup() };
@@ -194,7 +203,7 @@ impl Engine<'_> {
             // The same bytes on both other sides: what Git sets differs in the same places.
             (Some(known), Some(l)) if l.content.print() == o.content.print() => {
                 let leaves = known.leaves.iter().filter(|l| !l.is_addition()).cloned().collect();
-                Comparison { leaves, silenced: Vec::new(), unjudged: known.unjudged.clone() }
+                Comparison { leaves, unjudged: known.unjudged.clone(), ..Comparison::default() }
             }
             _ => pair(o, false),
         });
@@ -207,6 +216,7 @@ impl Engine<'_> {
             backup: to_backup.as_ref().map(Outcome::of),
             captured: to_backup.as_ref().and_then(last_write),
             fields: values.fields(to_live.as_ref(), to_backup.as_ref()),
+            uses: [&to_live, &to_backup].into_iter().flatten().flat_map(|c| c.uses.iter().cloned()).collect(),
             silenced: to_live.or(to_backup).map(|c| c.silenced).unwrap_or_default(),
         }
     }
@@ -219,6 +229,7 @@ impl Engine<'_> {
             live: None,
             backup: Some((copy.content.print(), self.facts(copy))),
             schemas: [None, self.schemas_of(past, Some(copy))],
+            scaling: self.neighbours.scaling(past.id).1,
         };
         self.memo.past(key, || {
             let c = self.compare(past, &past.value(), &copy.content.value(), Other { object: copy, live: false, listed: false });

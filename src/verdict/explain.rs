@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::AppName,
     drift::{self, Comparison, LeafClass},
-    object::{Object, ObjectId, Text},
+    object::{FieldPath, Object, ObjectId, Text, redact::MARK},
     report::model::{ObjectReport, Report},
     velero::Coverage,
     witness::{Backup, BackupState, Commit, Failure},
@@ -158,6 +158,8 @@ pub struct Diff {
     pub equal: bool,
     /// Where they differ; only for comparisons with Git.
     pub leaves: Vec<DiffLeaf>,
+    /// Where they differ and a rule keeps it silent; only for Git against cluster.
+    pub silenced: Vec<SilencedLeaf>,
     /// Why they could not be compared, if so.
     pub unjudged: Option<Failure>,
 }
@@ -167,6 +169,9 @@ pub struct Diff {
 pub struct DiffLeaf {
     /// Where.
     pub path: String,
+    /// The same, for finding its line.
+    #[serde(skip)]
+    pub at: FieldPath,
     /// What kind of difference.
     pub class: LeafClass,
     /// The left side's value as JSON text.
@@ -179,6 +184,28 @@ pub struct DiffLeaf {
     pub writer: Option<drift::Writer>,
     /// When it last wrote.
     pub time: Option<Timestamp>,
+}
+
+/// One differing leaf that a rule keeps silent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SilencedLeaf {
+    /// Where.
+    pub path: String,
+    /// The same, for finding its line.
+    #[serde(skip)]
+    pub at: FieldPath,
+    /// The rule.
+    pub rule: Text,
+    /// Why it exists.
+    pub reason: String,
+    /// Where it stands; empty for those that are built in.
+    pub origin: Text,
+    /// The left side's value as JSON text.
+    pub left: Option<String>,
+    /// The right side's value as JSON text.
+    pub right: Option<String>,
+    /// Field manager that owns the right side's value, where that was asked.
+    pub owner: Option<Text>,
 }
 
 /// What a restore would do to an object now (Velero pkg/restore/restore.go `restoreItem`).
@@ -233,6 +260,19 @@ struct Teller<'j, 'a> {
     join: &'j Join<'a>,
     case: &'j Case<'a>,
     secret: bool,
+}
+
+/// Hides the values of a Secret, and says where another one stands beside them.
+fn hide_beside(value: &Value, other: Option<&Value>) -> Value {
+    match value {
+        Value::String(text) if text.starts_with(MARK) => match other.and_then(Value::as_str) {
+            Some(left) if left != text => "differs (value hidden)".into(),
+            _ => hide(value),
+        },
+        Value::Array(items) => items.iter().enumerate().map(|(n, v)| hide_beside(v, other.and_then(|o| o.get(n)))).collect(),
+        Value::Object(members) => Value::Object(members.iter().map(|(k, v)| (k.clone(), hide_beside(v, other.and_then(|o| o.get(k))))).collect()),
+        plain => plain.clone(),
+    }
 }
 
 impl Teller<'_, '_> {
@@ -346,6 +386,7 @@ impl Teller<'_, '_> {
                 right: self.shown(&live.content.value()),
                 equal: live.content.print() == copy.content.print(),
                 leaves: Vec::new(),
+                silenced: Vec::new(),
                 unjudged: None,
             });
         }
@@ -359,6 +400,7 @@ impl Teller<'_, '_> {
     fn diff(&self, left: (&str, &Value), right: (&str, &Value), comparison: &Comparison) -> Diff {
         let leaf = |l: &crate::drift::Leaf| DiffLeaf {
             path: l.path.to_string(),
+            at: l.path.clone(),
             class: l.class,
             left: l.desired.as_ref().map(|v| show(v, self.secret)),
             right: l.observed.as_ref().map(|v| show(v, self.secret)),
@@ -366,13 +408,25 @@ impl Teller<'_, '_> {
             writer: l.writer,
             time: l.time,
         };
+        let silenced = |s: &crate::drift::Silence, q: &crate::drift::Quiet| SilencedLeaf {
+            path: q.path.to_string(),
+            at: q.path.clone(),
+            rule: (*s.rule).into(),
+            reason: s.reason.to_string(),
+            origin: s.origin.clone(),
+            left: q.desired.as_ref().map(|v| show(v, self.secret)),
+            right: q.observed.as_ref().map(|v| show(v, self.secret)),
+            owner: q.owner.clone(),
+        };
+        let silenced = &silenced;
         Diff {
             left_label: left.0.to_owned(),
             right_label: right.0.to_owned(),
             left: self.shown(left.1),
-            right: self.shown(right.1),
+            right: if self.secret { hide_beside(right.1, Some(left.1)) } else { right.1.clone() },
             equal: super::compared::agrees(comparison),
             leaves: comparison.leaves.iter().map(leaf).collect(),
+            silenced: comparison.silenced.iter().flat_map(|s| s.listed.iter().map(move |q| silenced(s, q))).collect(),
             unjudged: comparison.unjudged.clone(),
         }
     }
@@ -390,5 +444,20 @@ impl Teller<'_, '_> {
             ([Copy::Held(..)], super::sides::Cluster::Present(live)) if !live.meta.partial => RestoreEffect::SkipDiffers,
             _ => RestoreEffect::Unknown,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn another_value_of_a_secret_shows_as_another_and_as_nothing_else() {
+        let at = |v: &str| json!({"data":{"p":format!("{MARK}{v}")},"kind":"Secret"});
+        assert_eq!(hide_beside(&at("01"), Some(&at("01"))), json!({"data":{"p":"(value hidden)"},"kind":"Secret"}));
+        assert_eq!(hide_beside(&at("01"), Some(&at("02"))), json!({"data":{"p":"differs (value hidden)"},"kind":"Secret"}));
+        assert_eq!(hide_beside(&at("01"), None), json!({"data":{"p":"(value hidden)"},"kind":"Secret"}));
     }
 }

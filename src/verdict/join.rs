@@ -11,6 +11,7 @@ use super::{
     drift_axis::{Declares, drift},
     fast::FastMap,
     memo::Memo,
+    neighbours::Neighbours,
     recovery::{Possible, Tri, possible},
     schemas::SchemaSide,
     scope::Kinds,
@@ -18,6 +19,7 @@ use super::{
 };
 use crate::{
     config::AppName,
+    drift::exempt::{Exemption, Exemptions},
     object::{GroupKind, Object, ObjectId},
     report::model::{Drift, Presence, Recovery, Side, UnknownSide},
     velero::Names,
@@ -98,6 +100,8 @@ pub(super) struct Case<'a> {
     pub recovery: Recovery,
     pub plural_group: Rc<str>,
     pub namespaced: Option<bool>,
+    /// It is no longer in Git, and a mark on it says to pass over that.
+    pub extraneous: bool,
     possible: Possible,
 }
 
@@ -140,15 +144,16 @@ pub(super) struct Join<'a> {
 impl<'a> Join<'a> {
     pub(super) fn of(inputs: &'a Inputs<'a>, memo: &'a Memo) -> Self {
         let (declared, live, backed_up, config, now) = (inputs.declared, inputs.live, inputs.backed_up, inputs.config, inputs.now);
-        let ignore: Vec<_> = config.ignore.iter().filter(|r| r.expires.is_none_or(|e| e > now)).cloned().collect();
-        memo.begin(Engine::policy_print(&ignore, &config.managers));
+        let own = config.ignore.iter().filter(|r| r.expires.is_none_or(|e| e > now)).map(Exemption::of);
+        let exempt = Exemptions::new(own.chain(super::imports::exemptions(live)).collect());
+        memo.begin(Engine::policy_print(&exempt, &config.managers));
         let kinds = Kinds::of(declared, live, backed_up);
         let cluster = ClusterSide::of(live, now, config.stale_after);
         let backups = BackupSide::of(backed_up, Names::of(&live.kinds), now, config.stale_after);
         let seen = |id: &ObjectId| live.objects.contains_key(id) || backups.holds(id);
         let git = GitSide::of(declared, config, now, &kinds, memo, &seen);
         let schemas = SchemaSide::new(live, kinds.definitions(), memo);
-        let engine = Engine { schemas, ignore, managers: &config.managers, memo };
+        let engine = Engine { schemas, exempt, neighbours: Neighbours::of(live), managers: &config.managers, memo };
         let mut join = Self { inputs, engine, memo, kinds, cluster, backups, git, cases: Vec::new() };
         join.gather();
         join.settle();
@@ -227,6 +232,7 @@ impl<'a> Join<'a> {
             recovery: Recovery::Unknown,
             plural_group: plural_group.clone(),
             namespaced: *namespaced,
+            extraneous: false,
             possible: Possible::default(),
         }
     }
@@ -291,6 +297,8 @@ impl<'a> Join<'a> {
             (Git::Never, None) => self.undeclared(case, made),
             (git, _) => git.clone(),
         };
+        let extraneous = matches!(git, Git::Removed { .. }) && case.live.last().is_some_and(extraneous);
+        let git = if extraneous { Git::Never } else { git };
         let held = case.copies.held().map(|(_, object)| object);
         let same_as_git = case.trio.as_ref().and_then(|t| t.backup.as_ref()).filter(|o| o.unjudged.is_none()).map(|o| o.holds);
         let same_as_live = match (&case.live, held) {
@@ -304,6 +312,7 @@ impl<'a> Join<'a> {
         let drift = drift(git.declares(), case.live.tri(), agreement, !matches!(made, Made::No));
         let case = &mut self.cases[n];
         case.git = git;
+        case.extraneous = extraneous;
         case.made = made;
         case.possible = possible;
         case.drift = drift;
@@ -397,5 +406,16 @@ impl<'a> Join<'a> {
             }
         }
         out
+    }
+}
+
+/// Whether a mark on the object tells Argo CD to pass over that Git does not declare it (util/argo `compare-options`).
+fn extraneous(object: &Object) -> bool {
+    const KEY: &str = "argocd.argoproj.io/compare-options";
+    let json = object.content.json();
+    json.contains(KEY) && {
+        let value = object.content.value();
+        let options = value.get("metadata").and_then(|m| m.get("annotations")).and_then(|a| a.get(KEY)).and_then(serde_json::Value::as_str);
+        options.is_some_and(|o| o.split(',').any(|o| o.trim() == "IgnoreExtraneous"))
     }
 }

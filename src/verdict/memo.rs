@@ -29,6 +29,8 @@ pub(super) struct TrioKey {
     pub drops_namespace: bool,
     /// Live content and its field managers.
     pub live: Option<(Fingerprint, u64)>,
+    /// The object's autoscalers.
+    pub scaling: u64,
     /// The backup's content and its field managers.
     pub backup: Option<(Fingerprint, u64)>,
     /// The schemas that the comparisons with the cluster and the backup stand on.

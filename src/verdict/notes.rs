@@ -57,6 +57,9 @@ pub(super) fn notes(join: &Join<'_>, objects: &[ObjectReport]) -> Vec<Note> {
     clocks(join, &mut out);
     unknown_fields(objects, &mut out);
     schemas(join, &mut out);
+    rules(join, &mut out);
+    restored(join, &mut out);
+    strangers(join, &mut out);
     out.sort_by(|a, b| (&a.reason, &a.message).cmp(&(&b.reason, &b.message)));
     out
 }
@@ -135,6 +138,67 @@ fn unknown_fields(objects: &[ObjectReport], out: &mut Vec<Note>) {
         let fields = words::count(found.len() as u64, "field that Git sets is", "fields that Git sets are");
         let message = format!("{fields} unknown to the server, which drops them: {}: correct the name or take it out", names(&found));
         out.push(note("unknown_field", message));
+    }
+}
+
+/// Rules of users and deployers that are broken, expired or of no use.
+fn rules(join: &Join<'_>, out: &mut Vec<Note>) {
+    let mut used: BTreeMap<usize, BTreeSet<Option<usize>>> = BTreeMap::new();
+    let mut broken: BTreeMap<(usize, usize), (&str, u64)> = BTreeMap::new();
+    for found in join.cases.iter().filter_map(|c| c.trio.as_ref()).flat_map(|t| &t.uses) {
+        used.entry(found.rule).or_default().insert(found.part);
+        if let (Some(part), Some(why)) = (found.part, &found.broken) {
+            broken.entry((found.rule, part)).or_insert((why, 0)).1 += 1;
+        }
+    }
+    for (n, (rule, parts)) in join.engine.exempt.listed().enumerate() {
+        let which = format!("the rule `{}` ({})", rule.reason, rule.origin);
+        let configured = &*rule.origin == "configuration";
+        let Some(used) = used.get(&n) else {
+            // What a deployer is told of objects that no app here declares is none of our business.
+            if configured {
+                out.push(note("rule_unused", format!("{which} speaks of no object that is compared: take it out, or correct what it names")));
+            }
+            continue;
+        };
+        for (p, part) in parts.iter().enumerate() {
+            if let Some((why, objects)) = broken.get(&(n, p)) {
+                let objects = words::count(*objects, "object", "objects");
+                out.push(note("rule_broken", format!("{which}: `{part}` is broken, so what it would leave out of {objects} is told: {why}")));
+            } else if !used.contains(&Some(p)) {
+                out.push(note("rule_unused", format!("{which}: `{part}` matches nothing in any object that the rule speaks of")));
+            }
+        }
+    }
+    for rule in join.inputs.config.ignore.iter().filter(|r| r.expires.is_some_and(|e| e <= join.inputs.now)) {
+        out.push(note("rule_expired", format!("the rule `{}` (configuration) has expired, so what it left out is told again", rule.reason)));
+    }
+}
+
+/// What a Velero restore wrote. The labels that it leaves are no drift; that it happened is worth knowing, once.
+fn restored(join: &Join<'_>, out: &mut Vec<Note>) {
+    let mut by: BTreeMap<&Text, u64> = BTreeMap::new();
+    for object in join.cases.iter().filter_map(|c| c.live.known()) {
+        if let Some(backup) = &object.meta.restored_from {
+            *by.entry(backup).or_default() += 1;
+        }
+    }
+    for (backup, objects) in by {
+        out.push(note("restored", format!("{} restored by Velero from backup {backup}", words::count(objects, "object was", "objects were"))));
+    }
+}
+
+/// Objects whose bookkeeping of writers is gone: of them less can be told.
+fn strangers(join: &Join<'_>, out: &mut Vec<Note>) {
+    let bare = |c: &&super::join::Case<'_>| c.trio.is_some() && c.live.body().is_some_and(|o| o.meta.managers.is_none());
+    let all: Vec<String> = join.cases.iter().filter(bare).map(|c| c.id.to_string()).collect();
+    if !all.is_empty() {
+        let objects = words::count(all.len() as u64, "object is", "objects are");
+        let message = format!(
+            "{objects} without managedFields ({}): who changed a field, and whether a person added one, cannot be told of them. A dump keeps them with kubectl get --show-managed-fields",
+            names(&all)
+        );
+        out.push(note("owners_unknown", message));
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     config::Layer,
-    drift::LeafClass,
+    drift::{LeafClass, switches::ORIGIN},
     object::Text,
     report::model::{CoverageCell, CoverageScope, Drift, ObjectReport, Presence, Recovery, Side, Summary, Suppressed, UnknownCount, WindowState},
 };
@@ -77,20 +77,32 @@ pub(super) fn unknown_fields(object: &ObjectReport) -> u64 {
     object.fields.iter().filter(|f| f.class == Some(LeafClass::UnknownField)).count() as u64
 }
 
+/// Where the rules stand that need no configuration.
+const BUILT_IN: &str = "built in";
+
 /// What rules left out: fields by the rules of the drift engine, objects by the rules for what controllers make.
 pub(super) fn suppressed(join: &Join<'_>) -> Vec<Suppressed> {
-    let mut out: BTreeMap<String, Suppressed> = BTreeMap::new();
-    let mut add = |rule: &str, reason: &str, fields: u64| {
-        let entry = out.entry(rule.to_owned()).or_insert_with(|| Suppressed { rule: rule.into(), reason: reason.to_owned(), fields: 0, objects: 0 });
+    let mut out: BTreeMap<(String, String), Suppressed> = BTreeMap::new();
+    let mut add = |rule: &str, reason: &str, origin: &str, fields: u64| {
+        let entry = out.entry((rule.to_owned(), origin.to_owned())).or_insert_with(|| Suppressed {
+            rule: rule.into(),
+            reason: reason.to_owned(),
+            origin: if origin.is_empty() { BUILT_IN.into() } else { origin.into() },
+            fields: 0,
+            objects: 0,
+        });
         entry.fields += fields;
         entry.objects += 1;
     };
     for case in &join.cases {
-        case.trio.iter().flat_map(|t| &t.silenced).for_each(|s| add(&s.rule, &s.reason, u64::from(s.leaves)));
+        case.trio.iter().flat_map(|t| &t.silenced).for_each(|s| add(&s.rule, &s.reason, &s.origin, u64::from(s.leaves)));
+        if case.extraneous {
+            add("ignore_extraneous", "a person told Argo CD to pass over that Git does not declare the object", ORIGIN, 0);
+        }
         let derived = case.drift == Drift::Derived || case.recovery == Recovery::Derived;
         match case.made {
-            Made::By(rule) if derived => add(rule.name, rule.reason, 0),
-            Made::From(..) if derived => add(OWNED.0, OWNED.1, 0),
+            Made::By(rule) if derived => add(rule.name, rule.reason, "", 0),
+            Made::From(..) if derived => add(OWNED.0, OWNED.1, "", 0),
             _ => {}
         }
     }

@@ -74,6 +74,11 @@ fn the_table_of_the_causes_of_wrong_answers_is_up_to_date() {
 }
 
 #[test]
+fn the_tables_of_rules_and_managers_are_up_to_date() {
+    hold("drift.md", &snapgap::drift::docs::markdown());
+}
+
+#[test]
 fn the_example_of_the_configuration_is_accepted() {
     for document in ["docs/configuration.md", "README.md"] {
         let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).expect("a document");
