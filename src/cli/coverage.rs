@@ -31,7 +31,7 @@ pub async fn run(mut args: CoverageArgs, global: &Global) -> Outcome {
     let config = std::sync::Arc::new(config::load(&args.witness)?);
     let now = args.now.unwrap_or_else(Timestamp::now);
     let given: Vec<(String, Scope)> = specs.iter().map(|path| read(Path::new(path))).collect::<Result<_, _>>()?;
-    let redactor = gather::redactor()?;
+    let redactor = gather::redactor(&config)?;
     let progress = Progress::start(global.quiet);
     progress.now("reading the cluster");
     let live =

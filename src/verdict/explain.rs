@@ -460,9 +460,13 @@ impl Teller<'_, '_> {
             () if update => RestoreEffect::Overwrite,
             () => RestoreEffect::SkipDiffers,
         };
-        let made = |copy: &Object| never::made_by_kubernetes(&self.case.id, &copy.content.value());
-        if never::by_kind(&self.case.id) || self.case.copies.held().is_some_and(|(_, copy)| made(copy)) {
+        if never::by_kind(&self.case.id) {
             return RestoreEffect::NeverRestored;
+        }
+        match self.case.copies.held().map(|(_, copy)| copy.whole()) {
+            Some(Err(_)) => return RestoreEffect::Unknown,
+            Some(Ok(copy)) if never::made_by_kubernetes(&self.case.id, &copy.content.value()) => return RestoreEffect::NeverRestored,
+            _ => {}
         }
         match (&self.case.copies.answers[..], &self.case.live) {
             ([Copy::Missing(_) | Copy::Wanted(_) | Copy::Outside], _) => RestoreEffect::Nothing,

@@ -12,8 +12,8 @@ use crate::{
     report::model::{ObjectReport, Report},
     velero::Scope,
     witness::{
-        AppHistory, AppState, Archive, BackedUp, Backup, BackupContent, BackupState, Commit, Declared, Desired, Diagnostic, Failure, KindState,
-        Listing, Live, MissingObject, Observed, Origin, PastState, RenderEvidence, Rendered, Schedule, Side, SideFiles, SourceState, Tip, VolumeCopy,
+        AppHistory, AppState, Archive, BackedUp, Backup, BackupContent, BackupState, Commit, Declared, Desired, Failure, KindState, Listing, Live,
+        MissingObject, Observed, Origin, PastState, RenderEvidence, Rendered, Schedule, Side, SideFiles, SourceState, Tip, VolumeCopy,
     },
 };
 

@@ -96,7 +96,7 @@ fn backup<'b>(of: &'b BackedUp, name: &str) -> &'b Backup {
 
 fn unread(of: &BackedUp, name: &str) -> (String, String) {
     match &backup(of, name).content {
-        BackupContent::Unread(failure) => (failure.reason.to_string(), failure.message.clone()),
+        BackupContent::Unread(failure) | BackupContent::Damaged(failure) => (failure.reason.to_string(), failure.message.clone()),
         BackupContent::Read(_) => panic!("backup {name} was read"),
     }
 }

@@ -244,7 +244,7 @@ fn a_partially_failed_backup_names_what_it_failed_on_and_what_it_holds_all_the_s
         self::backup("b", "2026-03-02T01:00:00Z", "u"),
         |file, archive| {
             file.side = files;
-            archive.objects = HashMap::from([(held.id.clone(), Arc::new(held))]);
+            archive.objects = [Arc::new(held)].into_iter().collect();
         },
         |b| b["status"]["phase"] = "PartiallyFailed".into(),
     );
