@@ -2,6 +2,7 @@
 
 pub mod args;
 mod config;
+mod coverage;
 mod demo;
 mod explain;
 mod gather;
@@ -99,6 +100,7 @@ async fn run(cli: Cli) -> Outcome {
         Command::Report(a) => report::run(a, global).await,
         Command::Serve(a) => serve::run(a).await,
         Command::Explain(a) => explain::run(a, global).await,
+        Command::Coverage(a) => coverage::run(a, global).await,
         Command::Render(a) => render::run(a).await,
         Command::Demo(a) => demo::run(a, global).await,
         Command::Config(ConfigCommand::Check(a)) => config::check(&a),

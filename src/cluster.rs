@@ -7,6 +7,7 @@ pub mod call;
 pub mod choice;
 pub mod client;
 pub mod discovery;
+pub mod download;
 pub mod dump;
 pub mod intake;
 pub mod inventory;

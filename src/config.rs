@@ -7,12 +7,14 @@ pub mod docs;
 pub mod duration;
 pub mod file;
 pub mod layers;
+mod stores;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use file::{Provider, ReadBackups};
 pub use layers::{Layer, LayerRules};
 
 use crate::object::Text;
@@ -233,6 +235,61 @@ pub struct Velero {
     pub backups: Vec<BackupFile>,
     /// Caps on reading one archive.
     pub limits: ArchiveLimits,
+    /// Buckets that hold backups.
+    pub stores: Vec<Store>,
+    /// Reading content through Velero, if that was asked for.
+    pub downloads: Option<Downloads>,
+    /// Which archives of stores and of Velero are read.
+    pub read: ReadBackups,
+    /// How often stores are listed.
+    pub interval: Duration,
+    /// Bytes that read archives may take in the cache folder; 0 keeps them in memory.
+    pub max_cache: u64,
+}
+
+impl Velero {
+    /// Whether the content of any backup is read.
+    pub fn reads_content(&self) -> bool {
+        !self.backups.is_empty() || !self.stores.is_empty() || self.downloads.is_some()
+    }
+}
+
+/// A bucket with backups. What is left open, its BackupStorageLocation in the cluster tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Store {
+    /// The BackupStorageLocation.
+    pub location: Option<Text>,
+    /// What kind of store it is.
+    pub provider: Option<Provider>,
+    /// Bucket or container.
+    pub bucket: Option<String>,
+    /// Folder inside the bucket.
+    pub prefix: Option<String>,
+    /// The folder, if it is one on this machine.
+    pub path: Option<PathBuf>,
+    /// Region of S3.
+    pub region: Option<String>,
+    /// Endpoint.
+    pub url: Option<String>,
+    /// Whether the bucket stands in the path of a URL.
+    pub path_style: Option<bool>,
+    /// PEM bundle to trust besides the system's roots.
+    pub ca_file: Option<PathBuf>,
+    /// Storage account of Azure.
+    pub account: Option<String>,
+    /// Credentials in Velero's form.
+    pub credentials: Option<SecretSource>,
+    /// Profile of an ini file.
+    pub profile: Option<String>,
+}
+
+/// Reading content through Velero's DownloadRequests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Downloads {
+    /// How long Velero may take to answer one.
+    pub timeout: Duration,
+    /// PEM bundle to trust besides the system's roots and the location's own.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// An archive on this machine.

@@ -26,7 +26,11 @@ mod values;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod causes;
+#[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod mutation;
 
 use std::{
     borrow::Cow,

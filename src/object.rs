@@ -5,6 +5,7 @@
 
 pub mod admit;
 pub mod builtin;
+pub mod content;
 pub mod id;
 pub mod packed;
 pub mod path;
@@ -12,8 +13,9 @@ pub mod quantity;
 pub mod redact;
 pub mod yaml;
 
-pub use admit::{AdmitError, Content, DeployerMark, Fingerprint, Meta, Object, Owner, admit, expand, is_list};
+pub use admit::{AdmitError, DeployerMark, Meta, Object, Owner, admit, expand, is_list};
 pub use builtin::{Builtin, builtin};
+pub use content::{BodyError, Content, Extent, Fingerprint, Place, Shelf};
 pub use id::{GroupKind, Gvk, ObjectId, Text};
 pub use packed::Packed;
 pub use path::{FieldPath, Step};

@@ -1,18 +1,26 @@
-//! The backup side: which backup counts, what it was asked to hold, what it holds. I/O: `archive` and `files` read files; the rest is pure.
+//! The backup side: which backup counts, what it was asked to hold, what it holds. I/O: `archive`, `files`, `library` and `store` do; the rest is pure.
 
 pub mod archive;
 pub mod assess;
 pub mod beside;
+pub mod coverage;
 pub mod cron;
 pub mod custom;
 pub mod files;
 pub mod glob;
+pub mod library;
 pub mod moment;
 pub mod names;
+pub mod namespaces;
+mod restores;
 pub mod scope;
+pub mod select;
+pub mod selector;
 pub mod state;
+pub mod store;
 pub mod torn;
 
 pub use assess::{Cluster, FileBackup, assess};
+pub use library::Library;
 pub use names::Names;
 pub use scope::{Coverage, Scope, Subject};

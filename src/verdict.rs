@@ -19,12 +19,14 @@ mod neighbours;
 mod notes;
 mod objects;
 pub mod onsets;
+mod proof;
 mod recovery;
 mod rollup;
 mod schemas;
 mod scope;
 mod sides;
 mod summary;
+mod volumes;
 mod why;
 mod window;
 mod words;
@@ -45,6 +47,7 @@ pub use onsets::{ClosedWindow, Onsets};
 use crate::{
     config::Config,
     report::model::{AsOf, Report, SCHEMA as REPORT_SCHEMA, StageAge, WindowScope, WindowState},
+    velero::select::View,
     witness::{BackedUp, Declared, Live},
 };
 
@@ -68,12 +71,14 @@ pub struct Inputs<'a> {
 /// Judges every object that a witness names, and fills every field of the report. Objects come in the order of their identities, clean
 /// ones included.
 pub fn judge(inputs: &Inputs<'_>, memo: &mut Memo) -> Report {
-    let join = join::Join::of(inputs, memo);
+    let view = View::of(inputs.live, &inputs.config.velero.namespace);
+    let join = join::Join::of(inputs, &view, memo);
     let mut known = objects::Layers::default();
     let objects: Vec<_> = join.cases.iter().map(|case| objects::object(&join, case, &mut known)).collect();
     let layers = rollup::app_layers(&join, &objects);
     let windows = rollup::rollups(&join, &objects, &layers);
     let state = windows.iter().find(|w| w.of == WindowScope::Cluster).map_or(WindowState::Unknown, |w| w.state);
+    let (restores, proofs) = proof::proofs(&join);
     let report = Report {
         schema: REPORT_SCHEMA.into(),
         now: inputs.now,
@@ -81,7 +86,10 @@ pub fn judge(inputs: &Inputs<'_>, memo: &mut Memo) -> Report {
         summary: summary::summary(&objects, state),
         windows,
         apps: apps::apps(&join, &objects, &layers),
+        volumes: volumes::volumes(&join),
         backups: backups::backups(inputs.backed_up, &objects),
+        restores,
+        proofs,
         schedules: backups::schedules(inputs.backed_up),
         locations: backups::locations(inputs.backed_up),
         sources: apps::sources(&join),

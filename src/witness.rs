@@ -2,20 +2,26 @@
 //!
 //! Each witness is immutable once published. What could not be read stands in it as a [`Failure`], never as an absence.
 
+pub mod holdings;
 pub mod objects;
+mod restore;
 mod side;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
+pub use holdings::Holdings;
 use jiff::Timestamp;
 pub use objects::Objects;
+pub use restore::{Restore, ToldBy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-pub use side::{Entry, RestoreAction, RestoreFiles, RestoredItem, Results, Side, SideFiles, VolumeCopy, VolumeMethod, VolumeOutcome};
+pub use side::{
+    Entry, ListedObject, RestoreAction, RestoreFiles, RestoredItem, Results, Side, SideFiles, VolumeAsk, VolumeCopy, VolumeMethod, VolumeOutcome,
+};
 
 use crate::{
     config::{App, AppName, SourceName},
@@ -261,6 +267,21 @@ pub struct KindState {
     pub namespaced: bool,
     /// How reading went.
     pub listing: Listing,
+    /// What else discovery tells of it; `None` if it was not asked (a dump).
+    pub told: Option<Told>,
+}
+
+/// What discovery tells of a kind for those who name it in filters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Singular name.
+    pub singular: Text,
+    /// Short names.
+    pub shorts: Vec<Text>,
+    /// Whether its objects can be listed, read, created and deleted; Velero passes over others (pkg/discovery/helper.go `filterByVerbs`).
+    pub storable: bool,
+    /// Where its group comes in the server's list: of two kinds of one name, the earlier is meant.
+    pub rank: usize,
 }
 
 /// How reading one kind went.
@@ -275,7 +296,6 @@ pub enum Listing {
 }
 
 // ------------------------------------------------------------------------------------------------------------- backups
-
 /// What the backups hold.
 #[derive(Clone, Debug, Default)]
 pub struct BackedUp {
@@ -285,6 +305,10 @@ pub struct BackedUp {
     pub schedules: Vec<Schedule>,
     /// Velero's storage locations.
     pub locations: Vec<Location>,
+    /// Attempts to copy volumes that objects in the cluster tell of (PodVolumeBackup, DataUpload), by the name of their backup.
+    pub copies: Vec<(Text, VolumeCopy)>,
+    /// Restores that anybody tells of, newest first.
+    pub restores: Vec<Restore>,
     /// When Velero's objects were last read.
     pub as_of: Option<Timestamp>,
     /// Why Velero's objects could not be read, if so. An absent Velero is not a failure.
@@ -391,13 +415,15 @@ pub struct Backup {
     pub content: BackupContent,
     /// What Velero wrote beside its archive.
     pub side: Arc<SideFiles>,
+    /// How it was to copy volumes.
+    pub volumes: VolumeAsk,
 }
 
 /// An object that a backup failed on, from its log of errors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MissingObject {
-    /// Plural and group, as Velero's log names it.
-    pub resource: Text,
+    /// Plural and group; absent if nobody says what kind it is.
+    pub resource: Option<Text>,
     /// Namespace, if it is told.
     pub namespace: Option<Text>,
     /// Name.
@@ -442,16 +468,18 @@ impl BackupContent {
 pub struct Archive {
     /// Where it was read from, for people.
     pub origin: String,
-    /// The objects.
-    pub objects: HashMap<ObjectId, Arc<Object>>,
+    /// The objects. Their bodies may lie on a shelf: [`Object::whole`] reads them again.
+    pub objects: Holdings,
     /// uid of kube-system inside, if it is there.
     pub cluster_uid: Option<Text>,
     /// Namespaces inside, with their uids.
     pub namespaces: BTreeMap<Text, Text>,
     /// Objects that were in the middle of a change when they were captured.
     pub torn: Vec<Remark>,
-    /// Entries that were no readable objects.
+    /// What is odd about its entries; of very many only the first.
     pub diagnostics: Vec<Diagnostic>,
+    /// Entries of objects that could not be read, by path: what such a backup holds of them is unknown.
+    pub unreadable: HashSet<Text>,
     /// Bytes inflated.
     pub bytes: u64,
 }

@@ -72,6 +72,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Show every piece of evidence for one object, with three diffs.
     Explain(ExplainArgs),
+    /// Say for each object which schedule takes it, or which rule leaves it out.
+    Coverage(CoverageArgs),
     /// Print what Git declares for one app, as snapgap reads it.
     Render(RenderArgs),
     /// Play a small world: a repository, a cluster and backups that change while you watch.
@@ -213,6 +215,48 @@ pub enum ExplainOutput {
     Text,
     /// JSON.
     Json,
+}
+
+/// `coverage`.
+#[derive(Debug, Args)]
+pub struct CoverageArgs {
+    /// Where to look. `--backup FILE.yaml` asks for a Backup or Schedule that does not exist yet, instead of the schedules.
+    #[command(flatten)]
+    pub witness: WitnessArgs,
+    /// Output form.
+    #[arg(long, short, value_enum, default_value_t = CoverageOutput::Table)]
+    pub output: CoverageOutput,
+    /// Name every object, also those that are taken.
+    #[arg(long)]
+    pub all: bool,
+    /// The moment to speak of, instead of now.
+    #[arg(long, value_name = "RFC3339")]
+    pub now: Option<jiff::Timestamp>,
+    /// Exit with 1 if any of these is found.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT,...")]
+    pub fail_on: Vec<CoverageFail>,
+}
+
+/// Output forms of `coverage`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CoverageOutput {
+    /// For a terminal.
+    Table,
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+}
+
+/// What makes `coverage` exit with 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CoverageFail {
+    /// Objects that nothing takes.
+    Left,
+    /// Objects of which it cannot be said.
+    Unsure,
+    /// Filters that Velero refuses.
+    Refused,
 }
 
 /// `render`.

@@ -54,12 +54,13 @@ pub async fn run(args: DemoArgs, global: &Global) -> Outcome {
 async fn watch(args: DemoArgs, witness: WitnessArgs, mut world: World, global: &Global) -> Outcome {
     let serve = ServeArgs { witness: witness.clone(), listen: Some(args.listen.clone()), enable_lifecycle: false, state_file: None };
     let configuration = config::load_for_serve(&serve)?;
+    let redactor = gather::redactor(&configuration)?;
     let stop = CancellationToken::new();
     let (ready_out, ready) = tokio::sync::oneshot::channel();
     let setup = Setup {
         config: configuration,
         load: Box::new(move || config::load_for_serve(&serve).map_err(|e| e.to_string())),
-        redactor: gather::redactor()?,
+        redactor,
         launcher: gather::launcher(),
         stop: stop.clone(),
         ready: Some(ready_out),

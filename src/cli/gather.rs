@@ -14,6 +14,7 @@ use crate::{
         cluster,
         git::{self, RenderEnv},
     },
+    velero::library::key,
     verdict::{self, Inputs, Memo, Onsets},
     witness::{BackedUp, Declared, Live},
 };
@@ -30,8 +31,16 @@ pub struct Gathered {
     pub report: Report,
 }
 
-/// A redactor with a key of its own: drawn at random, kept nowhere.
-pub fn redactor() -> Result<Redactor, Bad> {
+/// A redactor. Where archives are kept in the cache folder its key lies beside them, so that they can be compared in the next run too; else it is
+/// drawn at random and kept nowhere.
+pub fn redactor(config: &Config) -> Result<Redactor, Bad> {
+    let velero = &config.velero;
+    if velero.reads_content() && velero.max_cache > 0 {
+        match key::load(&config.cache_dir.join("backups")) {
+            Ok(key) => return Ok(Redactor::new(key)),
+            Err(e) => tracing::warn!("the key of the cache of backups cannot be used: {e}; backups are read anew in the next run"),
+        }
+    }
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(|e| Bad::Unknown(anyhow::anyhow!("the system gives no random numbers: {e}")))?;
     Ok(Redactor::new(key))
@@ -46,7 +55,7 @@ pub fn launcher() -> std::path::PathBuf {
 pub async fn gather(config: Config, asked: Option<Timestamp>, global: &Global) -> Result<Gathered, Bad> {
     let config = Arc::new(config);
     let now = asked.unwrap_or_else(Timestamp::now);
-    let redactor = redactor()?;
+    let redactor = redactor(&config)?;
     let progress = Progress::start(global.quiet);
     progress.now("reading the cluster");
     let live = cluster::read_once(&config, &redactor, now, &|p| {
@@ -57,7 +66,7 @@ pub async fn gather(config: Config, asked: Option<Timestamp>, global: &Global) -
     let env = RenderEnv::new(&config, redactor.clone(), launcher());
     let declared = git::read_all(&config, &env, &cluster::facts(&live), now).await;
     progress.now("reading backups");
-    let (backed_up, _) = BackupStage::new(config.clone(), redactor).at(asked).run(&live, now).await;
+    let (backed_up, _) = BackupStage::new(config.clone(), redactor).at(asked).run_through(&live, now).await;
     progress.now("comparing");
     let onsets = Onsets::default();
     let report = verdict::judge(

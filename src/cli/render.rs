@@ -8,6 +8,7 @@ use super::{Bad, Outcome, args::RenderArgs, config, gather, print};
 use crate::{
     config::AppName,
     git::{GitError, GitErrorKind, Repository},
+    object::yaml,
     render,
     stages::{
         cluster,
@@ -30,7 +31,7 @@ pub async fn run(args: RenderArgs) -> Outcome {
     let Some(source) = config.sources.get(&app.source).cloned() else {
         return Err(Bad::Usage(anyhow::anyhow!("app {}: no source {}", app.name, app.source)));
     };
-    let redactor = gather::redactor()?;
+    let redactor = gather::redactor(&config)?;
     let env = RenderEnv::new(&config, redactor.clone(), gather::launcher());
     // A chart may look at the cluster's version; if there is no cluster at hand it is rendered for the tool's default.
     let facts = match config.cluster.dump.is_some() || config.cluster.context.is_some() || config.cluster.kubeconfig.is_some() {
@@ -71,7 +72,7 @@ pub async fn run(args: RenderArgs) -> Outcome {
             text.push_str(&format!("# {}:{}\n", origin.file, origin.line));
         }
         let value = desired.object.content.value();
-        text.push_str(&serde_yaml::to_string(&value).map_err(|e| Bad::Unknown(e.into()))?);
+        text.push_str(&yaml::write(&value).map_err(|e| Bad::Unknown(e.into()))?);
     }
     print(&text)
 }

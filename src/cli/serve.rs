@@ -8,15 +8,9 @@ use crate::daemon::{self, DaemonError, Setup};
 /// Runs the daemon until it is told to stop.
 pub async fn run(args: ServeArgs) -> Outcome {
     let config = config::load_for_serve(&args)?;
+    let redactor = gather::redactor(&config)?;
     let load = move || config::load_for_serve(&args).map_err(|bad| bad.to_string());
-    let setup = Setup {
-        config,
-        load: Box::new(load),
-        redactor: gather::redactor()?,
-        launcher: gather::launcher(),
-        stop: CancellationToken::new(),
-        ready: None,
-    };
+    let setup = Setup { config, load: Box::new(load), redactor, launcher: gather::launcher(), stop: CancellationToken::new(), ready: None };
     daemon::run(setup).await.map_err(bad)?;
     Ok(0)
 }

@@ -20,13 +20,8 @@ pub enum Choice {
 }
 
 /// Kinds whose objects say what a controller is busy with, not what anybody wants to have back.
-const BOOKKEEPING: [(&str, &str); 5] = [
-    ("", "pods"),
-    ("apps", "replicasets"),
-    ("apps", "controllerrevisions"),
-    ("discovery.k8s.io", "endpointslices"),
-    ("coordination.k8s.io", "leases"),
-];
+const BOOKKEEPING: [(&str, &str); 4] =
+    [("apps", "replicasets"), ("apps", "controllerrevisions"), ("discovery.k8s.io", "endpointslices"), ("coordination.k8s.io", "leases")];
 
 /// Kinds that nobody declares or restores: group, plural (`*`: all of the group), why.
 const SKIPPED: [(&str, &str, &str); 7] = [
@@ -88,10 +83,19 @@ impl Chooser {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::Gvk;
+    use crate::{object::Gvk, witness::Told};
 
     fn served(api_version: &str, kind: &str, plural: &str, list: bool) -> Served {
-        Served { gvk: Gvk::parse(api_version, kind), versions: Vec::new(), plural: plural.into(), namespaced: true, get: list, list, watch: list }
+        Served {
+            gvk: Gvk::parse(api_version, kind),
+            versions: Vec::new(),
+            plural: plural.into(),
+            namespaced: true,
+            get: list,
+            list,
+            watch: list,
+            told: Told::default(),
+        }
     }
 
     #[test]
@@ -106,7 +110,7 @@ mod tests {
         };
         for (api_version, kind, plural, list, expected) in [
             ("apps/v1", "Deployment", "deployments", true, "full"),
-            ("v1", "Pod", "pods", true, "metadata"),
+            ("v1", "Pod", "pods", true, "full"),
             ("coordination.k8s.io/v1", "Lease", "leases", true, "metadata"),
             ("v1", "Event", "events", true, "ephemeral"),
             ("events.k8s.io/v1", "Event", "events", true, "ephemeral"),

@@ -65,9 +65,9 @@ pub async fn plain(wire: &Wire) -> Result<Catalogue, CallError> {
         .await;
     read.sort_by_key(|(n, _)| *n);
     let mut catalogue = Catalogue::default();
-    for ((group, version, _), (_, outcome)) in wanted.iter().zip(read) {
+    for ((group, version, _), (rank, outcome)) in wanted.iter().zip(read) {
         match outcome {
-            Ok(list) => parse::add_plain(&mut catalogue.kinds, group, version, list),
+            Ok(list) => parse::add_plain(&mut catalogue.kinds, (group, version, rank), list),
             Err(e) => {
                 let message = format!("{} ({e})", parse::broken_words(group, version));
                 catalogue.broken.insert(group.as_str().into(), Failure::new(parse::STALE, message));

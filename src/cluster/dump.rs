@@ -235,7 +235,14 @@ impl Dump {
             let known = builtin(&gvk.gk.group, kind);
             let plural = known.map_or_else(|| format!("{}s", kind.to_ascii_lowercase()), |b| b.plural.to_owned());
             let namespaced = known.map_or(namespaced, |b| b.namespaced);
-            KindState { plural: plural.into(), version: gvk.version.clone(), versions: Vec::new(), namespaced, listing: Listing::Complete }
+            KindState {
+                plural: plural.into(),
+                version: gvk.version.clone(),
+                versions: Vec::new(),
+                namespaced,
+                listing: Listing::Complete,
+                told: None,
+            }
         });
         if state.version != gvk.version && !state.versions.contains(&gvk.version) {
             state.versions.push(gvk.version.clone());

@@ -10,8 +10,11 @@ use serde_json::{Map, Value};
 use super::discovery::Served;
 use crate::object::{AdmitError, Gvk, Object, Redactor, Text, admit};
 
-/// The group whose objects are also kept whole: their status speaks for others.
-const WHOLE_GROUP: &str = "velero.io";
+/// The groups whose objects are also kept whole: their status speaks for others.
+const WHOLE_GROUPS: [&str; 2] = ["velero.io", crate::velero::custom::KYMAROS];
+
+/// Members of a Kymaros report's status that quote what pods wrote, and so may hold anything.
+const QUOTED: [&str; 3] = ["podLogs", "events", "checks"];
 
 /// Its one kind whose status holds a credential: a signed URL to everything in a backup.
 const SIGNED: &str = "DownloadRequest";
@@ -38,7 +41,8 @@ impl Intake {
         Self { redactor, texts: Mutex::default() }
     }
 
-    /// Takes in what the server sent for a kind. The endpoint decides what kind it is: items of built-in lists do not say, and metadata
+    /// Takes in what the server sent for a kind. Of a Pod that something owns little more than metadata is kept: its body is its owner's
+    /// template, filled in. The endpoint decides what kind it is: items of built-in lists do not say, and metadata
     /// calls itself `PartialObjectMetadata`.
     ///
     /// # Errors
@@ -48,6 +52,7 @@ impl Intake {
             map.insert("apiVersion".into(), kind.gvk.api_version().into());
             map.insert("kind".into(), (*kind.gvk.gk.kind).into());
         }
+        let partial = partial || (kind.gvk.gk.is("", "Pod") && brief(&mut raw));
         let whole = whole(&kind.gvk, &raw);
         let mut object = admit(raw, &self.redactor)?;
         self.share(kind, &mut object);
@@ -84,15 +89,41 @@ impl Intake {
     }
 }
 
+/// Leaves of an owned Pod's body what decides which other objects a backup takes beside it: its claims, its priority class and whether it
+/// was scheduled (Velero, pkg/util/actionhelpers/pod_helper.go, pkg/util/kube/pod.go). Returns whether it did.
+fn brief(raw: &mut Value) -> bool {
+    let owned = raw.pointer("/metadata/ownerReferences").and_then(Value::as_array).is_some_and(|o| !o.is_empty());
+    let Some(spec) = raw.get_mut("spec").filter(|_| owned) else { return false };
+    let volumes = spec.get_mut("volumes").map(Value::take);
+    let claims: Vec<Value> = match volumes {
+        Some(Value::Array(volumes)) => volumes.into_iter().filter(|v| v.get("persistentVolumeClaim").is_some()).collect(),
+        _ => Vec::new(),
+    };
+    let mut kept = Map::new();
+    for key in ["nodeName", "priorityClassName"] {
+        if let Some(value) = spec.get_mut(key).map(Value::take) {
+            kept.insert(key.into(), value);
+        }
+    }
+    if !claims.is_empty() {
+        kept.insert("volumes".into(), claims.into());
+    }
+    *spec = Value::Object(kept);
+    true
+}
+
 /// The whole object if it is of a kind that is kept whole. Never a Secret: those are of the core group.
 pub fn whole(gvk: &Gvk, raw: &Value) -> Option<Arc<Value>> {
-    if &*gvk.gk.group != WHOLE_GROUP || &*gvk.gk.kind == SIGNED {
+    if !WHOLE_GROUPS.contains(&&*gvk.gk.group) || &*gvk.gk.kind == SIGNED {
         return None;
     }
     let without = |map: &Map<String, Value>| {
         let mut map = map.clone();
         if let Some(Value::Object(metadata)) = map.get_mut("metadata") {
             metadata.remove("managedFields");
+        }
+        if let Some(Value::Object(status)) = map.get_mut("status") {
+            QUOTED.iter().for_each(|member| drop(status.remove(*member)));
         }
         Value::Object(map)
     };
@@ -102,7 +133,7 @@ pub fn whole(gvk: &Gvk, raw: &Value) -> Option<Arc<Value>> {
 /// Whether anybody who looks at the two could tell them apart: content and facts, but not the resource version, which every write of a
 /// status moves.
 pub fn same_to_the_eye(a: &Object, b: &Object) -> bool {
-    let facts = |o: &Object| (o.meta.deleting, o.meta.partial, o.meta.created);
+    let facts = |o: &Object| (o.meta.deleting, o.meta.partial, o.meta.created, o.meta.phase.clone());
     a.content.print() == b.content.print()
         && a.version == b.version
         && facts(a) == facts(b)
@@ -119,9 +150,34 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::witness::Told;
 
     fn kind(api_version: &str, kind: &str) -> Served {
-        Served { gvk: Gvk::parse(api_version, kind), versions: Vec::new(), plural: "xs".into(), namespaced: true, get: true, list: true, watch: true }
+        Served {
+            gvk: Gvk::parse(api_version, kind),
+            versions: Vec::new(),
+            plural: "xs".into(),
+            namespaced: true,
+            get: true,
+            list: true,
+            watch: true,
+            told: Told::default(),
+        }
+    }
+
+    #[test]
+    fn of_an_owned_pod_only_what_a_backup_looks_at_is_kept() {
+        let intake = Intake::new(Redactor::new([0; 32]));
+        let spec = json!({"priorityClassName": "high", "containers": [{"name": "c", "env": [{"name": "P", "value": "canary"}]}],
+            "volumes": [{"name": "t", "emptyDir": {}}, {"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]});
+        let pod = |owners: Value| json!({"metadata": {"name": "p", "namespace": "n", "ownerReferences": owners}, "spec": spec.clone(), "status": {"phase": "Running"}});
+        let owned = intake.take(&kind("v1", "Pod"), pod(json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": "u"}])), false);
+        let owned = owned.expect("a pod").object;
+        assert!(owned.meta.partial && owned.meta.phase.as_deref() == Some("Running"));
+        let kept = json!({"priorityClassName": "high", "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]});
+        assert_eq!(owned.content.value()["spec"], kept);
+        let bare = intake.take(&kind("v1", "Pod"), pod(json!([])), false).expect("a pod").object;
+        assert!(!bare.meta.partial && bare.content.value()["spec"] == spec);
     }
 
     #[test]
@@ -188,5 +244,9 @@ mod tests {
         assert_eq!(*kept, json!({"metadata": {"name": "b"}, "status": {"phase": "Completed"}}));
         assert!(whole(&Gvk::parse("velero.io/v1", "DownloadRequest"), &raw).is_none());
         assert!(whole(&Gvk::parse("v1", "Secret"), &raw).is_none());
+        let report =
+            json!({"metadata": {"name": "r"}, "status": {"result": "pass", "podLogs": [{"log": "canary"}], "events": [{"message": "canary"}]}});
+        let kept = whole(&Gvk::parse("restore.kymaros.io/v1alpha1", "RestoreReport"), &report).expect("kept");
+        assert_eq!(*kept, json!({"metadata": {"name": "r"}, "status": {"result": "pass"}}));
     }
 }

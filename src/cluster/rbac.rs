@@ -90,7 +90,7 @@ pub fn roles(kinds: &BTreeMap<GroupKind, KindState>, velero_namespace: &str, tie
         let requests = Rules::from([("velero.io".to_owned(), BTreeSet::from(["downloadrequests".to_owned()]))]);
         let about =
             "Opt-in: the content of backups is read through Velero. Whoever may create a DownloadRequest may read every Secret in every backup.";
-        let verbs = ["create", "get", "watch", "delete"];
+        let verbs = ["create", "get", "delete"];
         role(&mut out, about, "Role", "snapgap-download-requests", Some(velero_namespace), &[(requests, &verbs)]);
     }
     if tiers.dry_run {
@@ -107,7 +107,14 @@ mod tests {
     use crate::witness::Failure;
 
     fn kinds() -> BTreeMap<GroupKind, KindState> {
-        let kind = |plural: &str, listing| KindState { plural: plural.into(), version: "v1".into(), versions: vec![], namespaced: true, listing };
+        let kind = |plural: &str, listing| KindState {
+            plural: plural.into(),
+            version: "v1".into(),
+            versions: vec![],
+            namespaced: true,
+            listing,
+            told: None,
+        };
         let failure = |reason| Failure::new(reason, "");
         [
             (GroupKind::new("", "ConfigMap"), kind("configmaps", Listing::Complete)),

@@ -388,6 +388,7 @@ impl State {
                 versions: s.versions.clone(),
                 namespaced: s.namespaced,
                 listing,
+                told: Some(s.told.clone()),
             };
             live.kinds.insert(gk.clone(), state);
         }

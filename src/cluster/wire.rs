@@ -40,7 +40,7 @@ pub struct Wire {
 type Body = Pin<Box<dyn AsyncBufRead + Send>>;
 
 /// kube's request types are those of the `http` crate; kube builds them, so it need not be named here.
-fn built<T>(request: Result<T, kube::core::request::Error>) -> Result<T, CallError> {
+pub(super) fn built<T>(request: Result<T, kube::core::request::Error>) -> Result<T, CallError> {
     request.map_err(|_| CallError::Malformed("a name that cannot stand in a URL".into()))
 }
 
@@ -195,7 +195,7 @@ impl Wire {
     }
 }
 
-async fn whole(body: Body, cap: usize) -> Result<Vec<u8>, CallError> {
+pub(super) async fn whole(body: Body, cap: usize) -> Result<Vec<u8>, CallError> {
     let mut text = Vec::new();
     body.take(cap as u64 + 1).read_to_end(&mut text).await.map_err(|e| CallError::broken(&e))?;
     if text.len() > cap { Err(CallError::TooLarge(cap)) } else { Ok(text) }

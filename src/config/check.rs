@@ -16,10 +16,11 @@ use super::{
         Surroundings, VeleroEntry, WebEntry,
     },
     layers::{LayerRule, globs},
+    stores,
 };
 use crate::drift::{Managers, Writer};
 
-fn refuse<T>(message: impl Into<String>) -> Result<T, ConfigError> {
+pub(super) fn refuse<T>(message: impl Into<String>) -> Result<T, ConfigError> {
     Err(ConfigError(message.into()))
 }
 
@@ -63,7 +64,7 @@ fn unique<K: Ord + Clone + std::fmt::Display, V>(what: &str, items: Vec<V>, key:
     Ok(map)
 }
 
-fn duration(key: &str, text: Option<String>, default: Duration) -> Result<Duration, ConfigError> {
+pub(super) fn duration(key: &str, text: Option<String>, default: Duration) -> Result<Duration, ConfigError> {
     text.map_or(Ok(default), |t| parse_duration(&t)).map_err(|e| ConfigError(format!("{key}: {e}")))
 }
 
@@ -118,7 +119,7 @@ fn source(entry: SourceEntry) -> Result<Source, ConfigError> {
 }
 
 /// Whether a URL carries a password. A user name alone (`git@host`) is an address, not a secret.
-fn has_credentials(location: &str) -> bool {
+pub(super) fn has_credentials(location: &str) -> bool {
     let Some((_, rest)) = location.split_once("://") else {
         // `user:password@host:path`; a path on this machine may have an `@` in it.
         let user = location.split('/').next().and_then(|head| head.split_once('@')).map(|(user, _)| user);
@@ -260,6 +261,11 @@ fn velero(entry: VeleroEntry) -> Result<Velero, ConfigError> {
             total_bytes: bytes("velero: max_total", entry.max_total, 16 << 30)?,
             time: duration("velero: timeout", entry.timeout, Duration::from_secs(600))?,
         },
+        stores: stores::stores(entry.stores)?,
+        downloads: entry.download_requests.map(stores::downloads).transpose()?,
+        read: entry.read,
+        interval: duration("velero: interval", entry.interval, Duration::from_secs(60))?,
+        max_cache: bytes("velero: max_cache", entry.max_cache, 1 << 30)?,
     })
 }
 

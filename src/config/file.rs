@@ -158,6 +158,16 @@ pub struct VeleroEntry {
     pub namespace: Option<String>,
     /// Archives on this machine.
     pub backups: Vec<BackupEntry>,
+    /// Buckets that hold backups, read-only.
+    pub stores: Vec<StoreEntry>,
+    /// Reading the content of backups through Velero. Off unless it is here.
+    pub download_requests: Option<DownloadEntry>,
+    /// Which archives of a bucket or through Velero are read: `newest` (default) of each set of filters, or `all` that ended well.
+    pub read: ReadBackups,
+    /// How often buckets are listed. Default `1m`.
+    pub interval: Option<String>,
+    /// Bytes that read archives may take in the cache folder; `0` keeps them in memory. Default `1Gi`.
+    pub max_cache: Option<String>,
     /// Entries that one archive may have. Default 2,000,000.
     pub max_entries: Option<u64>,
     /// Size of one object. Default `16Mi`.
@@ -178,6 +188,76 @@ pub struct BackupEntry {
     pub name: Option<String>,
     /// When it started (RFC 3339), if there is no `velero-backup.json`.
     pub start: Option<String>,
+}
+
+/// One entry of `velero.stores`. With `location` the cluster's BackupStorageLocation tells what is left out here; without it everything stands
+/// here, and works without a cluster. Credentials are named by file or environment variable, never written here.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreEntry {
+    /// The BackupStorageLocation that this is.
+    pub location: Option<String>,
+    /// `aws` (S3 and what is compatible), `gcp`, `azure` or `folder`.
+    pub provider: Option<Provider>,
+    /// Bucket, or container of Azure.
+    pub bucket: Option<String>,
+    /// Folder inside the bucket in which `backups/` lies.
+    pub prefix: Option<String>,
+    /// `folder`: where it lies on this machine; `backups/` is in it.
+    pub path: Option<PathBuf>,
+    /// Region of S3.
+    pub region: Option<String>,
+    /// Endpoint, for example `https://minio.example.com:9000`.
+    pub url: Option<String>,
+    /// S3: the bucket stands in the path of the URL, not in its host.
+    pub path_style: Option<bool>,
+    /// PEM bundle to trust besides the system's roots.
+    pub ca_file: Option<PathBuf>,
+    /// Storage account of Azure.
+    pub account: Option<String>,
+    /// File with credentials as Velero has them: an ini file for S3, variables for Azure, a key in JSON for GCP.
+    pub credentials_file: Option<PathBuf>,
+    /// Environment variable with the same.
+    pub credentials_env: Option<String>,
+    /// Profile of the ini file. Default `default`.
+    pub profile: Option<String>,
+}
+
+/// What kind of store a bucket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    /// S3 and what is compatible with it.
+    Aws,
+    /// Google Cloud Storage.
+    Gcp,
+    /// Azure Blob Storage.
+    Azure,
+    /// A folder on this machine.
+    Folder,
+}
+
+/// Which archives are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadBackups {
+    /// The newest of each set of filters, and older ones if that one is damaged or from another cluster.
+    #[default]
+    Newest,
+    /// Every backup that ended well.
+    All,
+}
+
+/// `velero.download_requests`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DownloadEntry {
+    /// Must be the words `reads every secret in every backup`: whoever may create a DownloadRequest can do just that.
+    pub acknowledge: Option<String>,
+    /// How long Velero may take to answer one. Default `30s`.
+    pub timeout: Option<String>,
+    /// PEM bundle to trust besides the system's roots and the location's own.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// One entry of `layers`: everything that is named must match.

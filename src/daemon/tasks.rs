@@ -254,6 +254,9 @@ async fn read_backups(config: Arc<Config>, shared: Shared, mut live: watch::Rece
             shared.board.finished(&Stage::Backups, Timestamp::now(), failure.map_or(Ok(()), Err));
             out.send_replace(Some(Arc::new(backed_up)));
         }
+        if stage.has_more() {
+            continue;
+        }
         tokio::select! {
             () = tokio::time::sleep(TICK) => {}
             changed = live.changed() => if changed.is_err() { return },

@@ -18,7 +18,8 @@ use crate::{
     object::{GroupKind, yaml},
     velero::{
         Names,
-        archive::write::{WriteError, write_backup},
+        archive::write::{WriteError, write_backup, write_beside},
+        beside::SideFile,
     },
 };
 
@@ -243,7 +244,12 @@ impl World {
                 "expiration":seconds(expires),"progress":{"totalItems":count,"itemsBackedUp":count}}});
         let velero = [("Backup", "backups"), ("Schedule", "schedules"), ("BackupStorageLocation", "backupstoragelocations")];
         let names = velero.iter().fold(Names::builtin(), |names, (kind, plural)| names.with(GroupKind::new("velero.io", *kind), plural, true));
-        write_backup(&self.folder, &backup, &objects, &names)?;
+        let folder = write_backup(&self.folder, &backup, &objects, &names)?;
+        let copied = json!([{"pvcName":"cart-orders","pvcNamespace":"shop","pvName":"pvc-5f1c","backupMethod":"CSISnapshot","snapshotDataMoved":true,
+            "skipped":false,"startTimestamp":seconds(start),"completionTimestamp":seconds(completed),"result":"succeeded",
+            "snapshotDataMovementInfo":{"dataMover":"velero","uploaderType":"kopia","size":3_221_225_472u64,"Phase":"Completed"}}]);
+        write_beside(&folder, &name, SideFile::VolumeInfo, &copied)?;
+        write_beside(&folder, &name, SideFile::Results, &json!({"errors":{},"warnings":{}}))?;
         self.cluster.put(backup);
         Ok(())
     }
@@ -257,7 +263,7 @@ impl World {
             let namespace = Some(text("/metadata/namespace")).filter(|n| !n.is_empty()).unwrap_or_else(|| "_cluster".into());
             let folder = root.join(namespace);
             let path = folder.join(format!("{}-{}.yaml", text("/kind"), text("/metadata/name")));
-            let content = serde_yaml::to_string(object).map_err(|e| DemoError::Manifest(e.to_string()))?;
+            let content = yaml::write(object).map_err(|e| DemoError::Manifest(e.to_string()))?;
             if fs::read_to_string(&path).ok().as_deref() != Some(content.as_str()) {
                 fs::create_dir_all(&folder).map_err(at_path(&folder))?;
                 let aside = self.folder.join(".writing");

@@ -4,6 +4,7 @@
 //! (`UPDATE=1 cargo test --lib sample_report` writes it).
 
 mod objects;
+mod protection;
 
 use std::collections::BTreeMap;
 
@@ -197,7 +198,10 @@ fn backups() -> Vec<BackupReport> {
         schedule: schedule.map(Text::from),
         location: text(if state == BackupState::Unavailable { "offsite" } else { "default" }),
         state,
+        reason: state.name().into(),
         why: why.into(),
+        evidence: Vec::new(),
+        missing: Vec::new(),
         phase: phase.into(),
         start: Some(ago(minutes)),
         completed: (state != BackupState::Pending && state != BackupState::Stuck).then(|| ago(minutes - 4)),
@@ -303,6 +307,9 @@ pub fn report() -> Report {
         apps: apps(&objects),
         schedules: schedules(&backups),
         backups,
+        volumes: protection::volumes(),
+        restores: protection::restores(),
+        proofs: protection::proofs(),
         locations: vec![
             LocationReport { name: "default".into(), available: true, default: true, read_only: false, message: None },
             LocationReport {
@@ -378,6 +385,7 @@ pub fn clean() -> Report {
     report.apps = apps(&report.objects);
     report.apps.iter_mut().for_each(|app| app.failure = None);
     report.sources.iter_mut().for_each(|source| source.failure = None);
+    report.volumes.clear();
     report.blind_spots.clear();
     report.notes.clear();
     for age in report.as_of.git.values_mut() {

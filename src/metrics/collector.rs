@@ -5,6 +5,7 @@
 mod backups;
 mod git;
 mod objects;
+mod protection;
 mod sheet;
 
 use std::{fmt, sync::Arc};
@@ -103,6 +104,7 @@ impl Collector for ReportCollector {
             git::put(&mut sheet, report);
             backups::put(&mut sheet, report);
             objects::put(&mut sheet, report, &snapshot.limits);
+            protection::put(&mut sheet, report, &snapshot.limits);
         }
         sheet.families()
     }

@@ -196,12 +196,27 @@ families! {
             "";
         NAMESPACE_BACKUP "snapgap_namespace_last_valid_backup_start_timestamp_seconds" Gauge ["resource_namespace"] "Unix time" "N + 1" Report Stable
             "Start of the newest usable backup that holds anything of a namespace; of the folded ones the oldest." "if none does";
+        SCHEDULE_NEXT "snapgap_backup_schedule_next_due_timestamp_seconds" Gauge ["schedule"] "Unix time" "S" Report Stable
+            "When a schedule's next backup is due; in the past when it is overdue." "while it is paused, or if its expression cannot be read";
         LOCATION_AVAILABLE "snapgap_backup_storage_location_available" Gauge ["storage_location"] "0 or 1" "L" Report Stable
             "Whether a backup storage location is available." "";
         BACKUP_READS "snapgap_backup_reads_total" Counter ["storage_location"] "reads" "L + 1" Counter Stable
             "Backup contents that were read or tried; an empty location holds those given as files." "";
         BACKUP_READ_FAILURES "snapgap_backup_read_failures_total" Counter ["storage_location" "reason"] "reads" "6(L + 1)" Counter Stable
             "Backup contents that could not be read." "";
+    }
+    "Volumes and restores" {
+        CLAIMS "snapgap_volume_claims" Gauge ["resource_namespace" "state"] "claims" "7(N + 1)" Report Stable
+            "PersistentVolumeClaims by who keeps their bytes: present in a usable backup, snapshot in the storage system only, elsewhere (another tool), skipped on purpose, absent (nobody), unbound (no bytes yet), unknown."
+            "for namespaces without claims; an empty namespace stands for a cluster without any";
+        CLAIM_UNPROTECTED "snapgap_volume_claim_unprotected" Gauge ["resource_namespace" "resource_name" "reason"] "1" "metrics.max_object_series" Report Stable
+            "A PersistentVolumeClaim whose bytes nobody keeps, and why." "for every other claim";
+        LAYER_PROVEN "snapgap_layer_proven_restore_timestamp_seconds" Gauge ["layer"] "Unix time" "3" Report Stable
+            "When the last restore ran that proves a layer; of its namespaces the one whose proof is oldest." "until all namespaces of the layer are proven";
+        PROVEN_NAMESPACES "snapgap_proven_namespaces" Gauge ["layer" "proven"] "namespaces" "6" Report Stable
+            "Namespaces by whether a restore ever proved that they can be brought back." "for layers without namespaces";
+        NAMESPACE_PROVEN "snapgap_namespace_proven_restore_timestamp_seconds" Gauge ["resource_namespace"] "Unix time" "N" Report Stable
+            "When the last restore ran that proves a namespace." "if none does";
     }
     "Split brain" {
         SPLIT_STATE "snapgap_split_brain_state" StateSet ["app" "state"] "0 or 1" "4A" Report Stable

@@ -3,14 +3,14 @@
 //! What a server fills in by itself (status, uid, resourceVersion, managedFields, ...) is taken out of the content and kept as facts
 //! beside it, so that two contents are equal exactly when a person would call the objects equal.
 
-use std::fmt;
+use std::borrow::Cow;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::{Gvk, ObjectId, Packed, Redactor, Text};
+use super::{BodyError, Content, Fingerprint, Gvk, ObjectId, Packed, Place, Redactor, Text};
 
 /// Why something is not a Kubernetes object. The message never quotes content.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -31,71 +31,8 @@ pub enum AdmitError {
     },
 }
 
-/// A 128-bit fingerprint of a reduced content. Equal fingerprints mean equal contents.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Fingerprint([u8; 16]);
-
-impl Fingerprint {
-    /// The fingerprint of these bytes.
-    pub fn of(bytes: &[u8]) -> Self {
-        let digest = Sha256::digest(bytes);
-        let mut short = [0; 16];
-        short.copy_from_slice(&digest[..16]);
-        Self(short)
-    }
-}
-
-impl fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
-    }
-}
-
-/// An object's content as compact JSON text with sorted keys. Kept as packed text because a tree of values takes ten
-/// times the memory.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Content {
-    json: Packed,
-    print: Fingerprint,
-}
-
-impl Content {
-    /// Content of this value; keys are sorted because `serde_json` maps are.
-    pub fn of(value: &Value) -> Self {
-        let json = value.to_string();
-        Self { print: Fingerprint::of(json.as_bytes()), json: Packed::of(&json) }
-    }
-
-    /// The compact JSON text.
-    pub fn json(&self) -> String {
-        self.json.text()
-    }
-
-    /// The fingerprint of the text.
-    pub fn print(&self) -> Fingerprint {
-        self.print
-    }
-
-    /// The value. The text was written by [`Content::of`], so it always parses; `Null` stands for the impossible.
-    pub fn value(&self) -> Value {
-        serde_json::from_str(&self.json.text()).unwrap_or(Value::Null)
-    }
-}
-
-impl fmt::Debug for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Content({})", self.print)
-    }
-}
-
 /// One entry of `metadata.ownerReferences`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// The owner's kind and version.
     pub gvk: Gvk,
@@ -108,7 +45,7 @@ pub struct Owner {
 }
 
 /// A mark that says which deployer put the object there.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DeployerMark {
     /// `argocd.argoproj.io/tracking-id`; the application's name. Only when the id refers to the object itself: copies are not tracked.
     ArgoCd(Text),
@@ -123,7 +60,7 @@ pub enum DeployerMark {
 }
 
 /// Facts about an object that are not content.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     /// `metadata.uid`.
     pub uid: Option<Text>,
@@ -137,12 +74,17 @@ pub struct Meta {
     pub owners: Vec<Owner>,
     /// The deployer's mark, if any.
     pub mark: Option<DeployerMark>,
-    /// `metadata.managedFields` as compact JSON, packed, entries of the status subresource left out.
+    /// `metadata.managedFields` as compact JSON, packed, entries of the status subresource left out. Lies with the body where
+    /// that is on a shelf.
+    #[serde(skip)]
     pub managers: Option<Packed>,
-    /// What kubectl or Argo CD last applied client-side, as compact JSON, packed, Secret values hidden.
+    /// What kubectl or Argo CD last applied client-side, as compact JSON, packed, Secret values hidden. Lies with the body too.
+    #[serde(skip)]
     pub applied: Option<Packed>,
     /// The backup of the Velero restore that wrote this object, from the labels that Velero leaves behind.
     pub restored_from: Option<Text>,
+    /// `status.phase` of the three kinds whose phase decides what Velero takes: Namespace, Pod and PersistentVolumeClaim.
+    pub phase: Option<Text>,
     /// Whether only metadata was read, because bodies of this kind are a controller's bookkeeping: the content then says nothing of
     /// anything but metadata.
     pub partial: bool,
@@ -170,6 +112,25 @@ impl Meta {
     /// What was last applied client-side, as JSON text.
     pub fn applied(&self) -> Option<String> {
         self.applied.as_ref().map(Packed::text)
+    }
+}
+
+impl Object {
+    /// The object with its body: itself, or read again if the body lies on a shelf.
+    pub fn whole(&self) -> Result<Cow<'_, Self>, BodyError> {
+        let Some(place) = self.content.place() else { return Ok(Cow::Borrowed(self)) };
+        let super::content::Again { content, managers, applied } = place.read(self.content.print())?;
+        Ok(Cow::Owned(Self { content, meta: Meta { managers, applied, ..self.meta.clone() }, id: self.id.clone(), version: self.version.clone() }))
+    }
+
+    /// An object that was taken in before, with its body on a shelf.
+    pub fn remembered(id: ObjectId, version: Text, print: Fingerprint, meta: Meta, place: Place) -> Self {
+        Self { id, version, content: Content::shelved(print, place), meta }
+    }
+
+    /// The same without its body, which lies at this place: what it says and who wrote it.
+    pub fn shelved(self, place: Place) -> Self {
+        Self { content: Content::shelved(self.content.print(), place), meta: Meta { managers: None, applied: None, ..self.meta }, ..self }
     }
 }
 
@@ -203,7 +164,9 @@ pub fn admit(mut raw: Value, redactor: &Redactor) -> Result<Object, AdmitError> 
     let Value::Object(mut map) = raw else { return Err(AdmitError::NotAMapping(json_kind(&raw))) };
     let kind = text_at(&map, "kind").ok_or(AdmitError::Missing("kind"))?.to_owned();
     let gvk = Gvk::parse(text_at(&map, "apiVersion").ok_or(AdmitError::Missing("apiVersion"))?, &kind);
-    map.remove("status");
+    let phased = gvk.gk.group.is_empty() && ["Namespace", "Pod", "PersistentVolumeClaim"].contains(&&*gvk.gk.kind);
+    let status = map.remove("status");
+    let phase = status.as_ref().filter(|_| phased).and_then(|s| text_at(s.as_object()?, "phase")).map(Text::from);
     let Some(Value::Object(metadata)) = map.get_mut("metadata") else { return Err(AdmitError::NoName { kind, generated: false }) };
     let Some(name) = text_at(metadata, "name").map(str::to_owned) else {
         return Err(AdmitError::NoName { kind, generated: text_at(metadata, "generateName").is_some() });
@@ -221,6 +184,7 @@ pub fn admit(mut raw: Value, redactor: &Redactor) -> Result<Object, AdmitError> 
         managers: managers(metadata),
         applied,
         restored_from,
+        phase,
         partial: false,
     };
     for key in SERVER_METADATA {

@@ -40,7 +40,7 @@ impl fmt::Display for GroupKind {
 }
 
 /// Group, version and kind: what a manifest's `apiVersion` and `kind` say.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Gvk {
     /// Group and kind.
     pub gk: GroupKind,

@@ -77,6 +77,14 @@ impl Quantity {
         }
     }
 
+    /// This quantity as whole bytes, rounded up; `None` if it is negative or beyond 64 bits.
+    pub fn bytes(self) -> Option<u64> {
+        let mantissa = u128::try_from(self.mantissa).ok()?;
+        let power = 10u128.checked_pow(self.exponent.unsigned_abs())?;
+        let bytes = if self.exponent < 0 { mantissa.div_ceil(power) } else { mantissa.checked_mul(power)? };
+        u64::try_from(bytes).ok()
+    }
+
     /// This quantity as the API server stores it in a ResourceList (requests, limits, capacity, hard): rounded up, away from zero, to
     /// whole millis (`SetDefaults_ResourceList`).
     #[must_use]

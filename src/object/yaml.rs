@@ -9,6 +9,9 @@ mod compose;
 mod lines;
 mod scalar;
 mod text;
+mod write;
+
+pub use write::write;
 
 use std::{borrow::Cow, fmt};
 

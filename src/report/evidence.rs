@@ -105,7 +105,28 @@ pub fn of(e: &Explanation) -> Evidence {
         let origin = if origin.is_empty() { String::new() } else { format!(" of {origin}") };
         fact("Left out", clean(&format!("{rule}{origin}: {} ({reason})", paths.join(", "))).into_owned());
     }
-    fact("A restore now", restore(e.restore).into());
+    let completes = matches!(&*e.object.id.gk.kind, "Pod" | "Job");
+    let unless = if completes { "; one that had completed when it was captured is left out" } else { "" };
+    fact("A restore now", format!("{}{unless}", restore(e.restore)));
+    if e.restore_with_update != e.restore {
+        fact("With policy update", restore(e.restore_with_update).into());
+    }
+    if let Some(volume) = &e.volume {
+        fact("Its bytes", format!("{}: {}", volume.state.name(), clean(&volume.why)));
+        for v in &volume.evidence {
+            fact("Bytes in", volume_evidence(v));
+        }
+    }
+    if let Some(proof) = &e.proof {
+        let last = match (proof.at, &proof.restore, &proof.backup) {
+            (Some(at), Some(restore), backup) => {
+                let of = backup.as_ref().map(|b| format!(" of {}", clean(b))).unwrap_or_default();
+                format!("its namespace was brought back at {at} by restore {}{of}", clean(restore))
+            }
+            _ => "no restore ever proved its namespace".to_owned(),
+        };
+        fact("Proven", last);
+    }
     let diffs = e.diffs.iter().map(|d| self::one_diff(d, &mut notes)).collect();
     for side in &e.object.unknown {
         notes.push(format!("{}: {}", side.reason, clean(&side.message)));
@@ -123,7 +144,8 @@ fn backup(copy: &explain::CopyEvidence) -> String {
     };
     let holds = match &copy.holds {
         Holds::Copy { same_as_git, same_as_live } => format!("holds a copy: {}, {}", same(same_as_git, "Git"), same(same_as_live, "the cluster")),
-        Holds::Missing => "does not hold it, although its scope takes it".into(),
+        Holds::Missing { error: None } => "does not hold it, although its scope takes it".into(),
+        Holds::Missing { error: Some(error) } => format!("does not hold it, because it failed on it: {}", clean(error)),
         Holds::Outside { why } => format!("does not hold it, by its scope: {}", clean(why)),
         Holds::Undecided { why } => format!("does not hold it; whether it should cannot be said: {}", clean(why)),
         Holds::Unread { failure } => format!("was not read: {}", clean(&failure.message)),
@@ -131,13 +153,29 @@ fn backup(copy: &explain::CopyEvidence) -> String {
     format!("{} ({}{start}{speaks}) {holds}", clean(&copy.backup), copy.state.name())
 }
 
+fn volume_evidence(v: &crate::report::model::VolumeEvidence) -> String {
+    let how = v.method.map(|m| format!(" by {}", m.words())).unwrap_or_default();
+    let ended = match v.outcome {
+        Some(crate::witness::VolumeOutcome::Succeeded) => "kept",
+        Some(crate::witness::VolumeOutcome::Failed) => "not kept",
+        Some(crate::witness::VolumeOutcome::Skipped) => "left out",
+        Some(crate::witness::VolumeOutcome::Running) => "not done yet",
+        None => "not said",
+    };
+    let bytes = v.bytes.map(|n| format!(", {n} bytes")).unwrap_or_default();
+    let message = v.message.as_ref().map(|m| format!(": {}", clean(m))).unwrap_or_default();
+    format!("{} ({}) {ended}{how}{bytes}{message}", clean(&v.backup), v.state.name())
+}
+
 fn restore(effect: RestoreEffect) -> &'static str {
     match effect {
         RestoreEffect::Nothing => "would do nothing: no usable backup holds it",
         RestoreEffect::Create => "would create it as the backup holds it",
         RestoreEffect::SkipSame => "would leave it alone: it is the same",
-        RestoreEffect::SkipDiffers => "would leave it alone with a warning; with existingResourcePolicy update it would roll it back",
-        RestoreEffect::NeverRestored => "would leave it out: Velero never restores this kind",
+        RestoreEffect::SkipDiffers => "would leave it alone with a warning, although it differs",
+        RestoreEffect::Overwrite => "would patch it to what the backup holds, which rolls it back",
+        RestoreEffect::Merge => "would add the backup's secrets, labels and annotations to it; what the cluster has wins",
+        RestoreEffect::NeverRestored => "would leave it out: Velero never restores it",
         RestoreEffect::Unknown => "cannot be foretold",
     }
 }

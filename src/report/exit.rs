@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::model::{Drift, Recovery, Report};
+use super::model::{Drift, Recovery, Report, VolumeReport, VolumeState};
 
 /// What `--fail-on` can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -11,7 +11,7 @@ pub enum FailOn {
     Drift,
     /// Git and backup disagree: `split`, or `resurrected` by a restore.
     Split,
-    /// Something would be lost: `lost`, or `backup_stale`, whose changes since the backup would be.
+    /// Something would be lost: `lost`, or `backup_stale`, whose changes since the backup would be, or the bytes of a claim that nobody keeps.
     Lost,
     /// Something could not be judged.
     Unknown,
@@ -37,7 +37,7 @@ impl FailOn {
         match self {
             Self::Drift => Drift::ALL.into_iter().filter(|d| d.is_drift()).any(drift),
             Self::Split => recovery(Recovery::Split) || recovery(Recovery::Resurrected),
-            Self::Lost => recovery(Recovery::Lost) || recovery(Recovery::BackupStale),
+            Self::Lost => recovery(Recovery::Lost) || recovery(Recovery::BackupStale) || report.volumes.iter().any(VolumeReport::is_unprotected),
             Self::Unknown => could_not_say(report),
         }
     }
@@ -67,6 +67,7 @@ pub fn could_not_say(report: &Report) -> bool {
         || as_of.git.values().chain([&as_of.cluster, &as_of.backups]).any(|stage| stage.failure.is_some())
         || report.sources.iter().any(|s| s.failure.is_some())
         || report.apps.iter().any(|a| a.failure.is_some())
+        || report.volumes.iter().any(|v| v.state == VolumeState::Unknown)
 }
 
 /// The exit code, by the counts over all objects (printed or not):
@@ -127,6 +128,20 @@ mod tests {
         let mut report = sample::clean();
         report.summary.drift.insert(Drift::Unmanaged, 9);
         assert_eq!(exit_code(&report, &FailOn::ALL), 0);
+    }
+
+    #[test]
+    fn a_claim_that_nobody_keeps_is_lost_and_one_of_which_nothing_is_known_is_unknown() {
+        for (state, codes) in [
+            (VolumeState::Absent, [0, 0, 1, 0]),
+            (VolumeState::Unknown, [2, 2, 2, 1]),
+            (VolumeState::Skipped, [0; 4]),
+            (VolumeState::Snapshot, [0; 4]),
+        ] {
+            let mut report = sample::clean();
+            report.volumes.push(sample::claim("data", state));
+            assert_eq!(FailOn::ALL.map(|f| exit_code(&report, &[f])), codes, "{state:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The findings of a report by cause, worst first: what the table and the Markdown form share. pure
 
 use super::{
-    model::{BackupReport, Basis, Drift, FieldReport, ObjectReport, Recovery, Report, Side, Stage, Start, WindowRollup, WindowScope, WindowState},
+    model::{
+        BackupReport, Basis, Drift, FieldReport, ObjectReport, Recovery, Report, Side, Stage, Start, VolumeReport, VolumeState, WindowRollup,
+        WindowScope, WindowState,
+    },
     text::{counted, since, span, until},
 };
 use crate::drift::LeafClass;
@@ -9,6 +12,8 @@ use crate::drift::LeafClass;
 /// One cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
+    /// Claims whose bytes nobody keeps.
+    Volumes,
     /// Windows rolled up.
     Windows,
     /// `lost`.
@@ -65,17 +70,22 @@ pub fn of(report: &Report, all: bool) -> Vec<Group> {
         found.sort_by(|a, b| age(a).cmp(&age(b)).then_with(|| a.id.cmp(&b.id)));
         found.into_iter().map(row).collect::<Vec<_>>()
     };
+    let mut unknown_rows = objects(&ObjectReport::is_unknown, &|o| unknown_row(report, o));
+    let unknown_claims = || report.volumes.iter().filter(|v| v.state == VolumeState::Unknown);
+    unknown_rows.extend(unknown_claims().map(|v| volume_row(v, "its bytes: ")));
+    let unknown_rows = fold(unknown_rows, all);
     let recovery = |r: Recovery| objects(&|o| o.recovery == r, &|o| object_row(report, o));
     let groups = [
+        (Cause::Volumes, "VOLUMES", "Nobody has the bytes of these claims, whoever has their manifests.", volumes(report)),
         (Cause::Windows, "WINDOWS", "Git declares content that no usable backup holds.", windows(report, all)),
         (Cause::Lost, "LOST", "If the cluster is lost now, nobody has these.", recovery(Recovery::Lost)),
         (Cause::BackupStale, "STALE BACKUP", "Only a backup has these, and they have changed since it started.", recovery(Recovery::BackupStale)),
         (Cause::Split, "SPLIT", "Git and the backup disagree: a restore brings back another state than Git declares.", recovery(Recovery::Split)),
         (Cause::Drift, "DRIFT", "Git and the cluster disagree.", objects(&|o| o.drift.is_drift(), &|o| drift_row(report, o))),
         (Cause::Resurrected, "RESURRECTED", "Deleted since the backup: a restore brings these back.", recovery(Recovery::Resurrected)),
-        (Cause::Unknown, "UNKNOWN", "These could not be judged.", fold(objects(&ObjectReport::is_unknown, &|o| unknown_row(report, o)), all)),
+        (Cause::Unknown, "UNKNOWN", "These could not be judged.", unknown_rows),
     ];
-    let unknown = report.objects.iter().filter(|o| o.is_unknown()).count();
+    let unknown = report.objects.iter().filter(|o| o.is_unknown()).count() + unknown_claims().count();
     let count = |cause: Cause, rows: &[Row]| if cause == Cause::Unknown { unknown } else { rows.len() } as u64;
     let groups = groups.into_iter().map(|(cause, title, meaning, rows)| Group { cause, title, meaning, count: count(cause, &rows), rows });
     groups.filter(|g| !g.rows.is_empty()).collect()
@@ -116,6 +126,22 @@ fn fold(rows: Vec<Row>, all: bool) -> Vec<Row> {
         more => Row { what: format!("{} and {} more", row.what, super::text::count(more)), since: String::new(), ..row },
     };
     folded.into_iter().map(name).collect()
+}
+
+/// Claims whose bytes nobody keeps.
+fn volumes(report: &Report) -> Vec<Row> {
+    report.volumes.iter().filter(|v| v.is_unprotected()).map(|v| volume_row(v, "")).collect()
+}
+
+fn volume_row(v: &VolumeReport, lead: &str) -> Row {
+    Row {
+        what: format!("PVC/{}", v.name),
+        namespace: v.namespace.to_string(),
+        app: String::new(),
+        since: String::new(),
+        why: format!("{lead}{}", v.why),
+        details: Vec::new(),
+    }
 }
 
 /// The windows that are not closed. The cluster's own is in the headline.

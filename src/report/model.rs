@@ -1,5 +1,6 @@
 //! The report as a value and as a stable, versioned document (`snapgap schema report` prints its JSON Schema). pure
 
+mod protection;
 mod sources;
 mod verdicts;
 mod windows;
@@ -11,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    protection::{Holder, ProofOf, ProofReport, RestoreReport, VolumeEvidence, VolumeReport, VolumeState},
     sources::{AppReport, BackupReport, LocationReport, ScheduleReport, SourceReport},
     verdicts::{CoverageScope, Drift, Presence, Recovery, Side},
     windows::{Basis, Cause, Stage, Start, Window, WindowRollup, WindowScope, WindowState},
@@ -42,8 +44,14 @@ pub struct Report {
     pub apps: Vec<AppReport>,
     /// Objects. A printed report holds the clean ones only with `--all`; the counts always cover them.
     pub objects: Vec<ObjectReport>,
+    /// Every PersistentVolumeClaim that runs: whether anybody keeps its bytes.
+    pub volumes: Vec<VolumeReport>,
     /// Every backup, newest start first.
     pub backups: Vec<BackupReport>,
+    /// Every restore that anybody tells of, newest first, and what it proves.
+    pub restores: Vec<RestoreReport>,
+    /// What was ever brought back: usable backups, then layers, then namespaces.
+    pub proofs: Vec<ProofReport>,
     /// Every Velero schedule.
     pub schedules: Vec<ScheduleReport>,
     /// Every storage location.

@@ -110,6 +110,27 @@ fn rollup(of: WindowScope, state: WindowState) -> WindowRollup {
     }
 }
 
+/// A claim of namespace `shop`.
+pub fn claim(name: &str, state: VolumeState) -> VolumeReport {
+    VolumeReport {
+        namespace: "shop".into(),
+        name: name.into(),
+        layer: Layer::Apps,
+        volume: Some("pv-1".into()),
+        storage_class: Some("standard".into()),
+        requested_bytes: Some(5 << 30),
+        state,
+        reason: if state == VolumeState::Absent { "not_opted_in" } else { state.name() }.into(),
+        why: "nobody has its bytes: in backup nightly-20260301 nothing is set up to copy it: annotate its pod with backup.velero.io/backup-volumes=data".into(),
+        backup: None,
+        method: None,
+        bytes: None,
+        at: None,
+        elsewhere: Vec::new(),
+        evidence: Vec::new(),
+    }
+}
+
 /// Everything in order: two objects, one backup.
 pub fn clean() -> Report {
     let stage = |at: &str| StageAge { at: Some(time(at)), failure: None };
@@ -141,12 +162,18 @@ pub fn clean() -> Report {
             diagnostics: Vec::new(),
         }],
         objects: vec![object("", "ConfigMap", "shop", "cart"), object("", "Service", "shop", "cart")],
+        volumes: Vec::new(),
+        restores: Vec::new(),
+        proofs: Vec::new(),
         backups: vec![BackupReport {
             name: "nightly-20260301".into(),
             schedule: Some("nightly".into()),
             location: Some("default".into()),
             state: BackupState::Restorable,
+            reason: "completed".into(),
             why: "Completed, 27 d left.".into(),
+            evidence: Vec::new(),
+            missing: Vec::new(),
             phase: "Completed".into(),
             start: Some(time("2026-03-01T01:00:00Z")),
             completed: Some(time("2026-03-01T01:04:00Z")),
@@ -259,6 +286,7 @@ pub fn busy() -> Report {
         unknown: vec![UnknownSide { side: Side::Cluster, reason: "forbidden".into(), message: "secrets cannot be listed.".into() }],
         ..object("", "Secret", "shop", name)
     };
+    report.volumes.push(claim("orders", VolumeState::Absent));
     report.objects.extend([cart, web, missing, lost, stale, back, dark("db"), dark("tls")]);
     let open = |of: WindowScope, over: bool| WindowRollup {
         start: start("2026-03-01T08:40:00Z", "2026-03-01T08:40:00Z", Basis::Merge),

@@ -92,7 +92,7 @@ pub fn render(report: &Report, options: &Options) -> String {
 }
 
 fn urgent(cause: Cause) -> bool {
-    matches!(cause, Cause::Windows | Cause::Lost | Cause::BackupStale)
+    matches!(cause, Cause::Volumes | Cause::Windows | Cause::Lost | Cause::BackupStale)
 }
 
 /// One row as lines.
@@ -251,7 +251,7 @@ mod tests {
             for line in text.lines() {
                 assert!(line.chars().count() <= width, "{} > {width}: {line}", line.chars().count());
             }
-            for title in ["WINDOWS", "LOST (41)", "UNKNOWN (82)", "STALE BACKUP", "SPLIT (82)", "DRIFT", "RESURRECTED"] {
+            for title in ["VOLUMES (1)", "WINDOWS", "LOST (41)", "UNKNOWN (82)", "STALE BACKUP", "SPLIT (82)", "DRIFT", "RESURRECTED"] {
                 assert!(text.contains(title), "{title} is not on the screen\n{text}");
             }
         }

@@ -1,35 +1,68 @@
-//! The backup stage: Velero's objects from the cluster or a dump, joined with archives on this machine. I/O: through velero, files.
+//! The backup stage: Velero's objects from the cluster or a dump, joined with archives from files, stores and Velero. I/O: through velero, files.
+
+mod choose;
+mod downloads;
+mod stores;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use self::{downloads::DownloadStage, stores::StoreStage};
 use super::mark::Mark;
 use crate::{
     config::Config,
     object::{ObjectId, Redactor, Text},
-    velero::{self, FileBackup, files},
-    witness::{BackedUp, Failure, Live},
+    velero::{self, FileBackup, Library, custom, files},
+    witness::{BackedUp, Failure, Live, RestoreFiles},
 };
 
 /// Reads that were made in one run: the storage location (none for files), and the reason if it failed.
 pub type Reads = Vec<(Option<Text>, Option<Text>)>;
 
+/// What was read: for which marks and which cluster, the archives and the files of restores.
+type Reading = (Mark, Option<Text>, Vec<FileBackup>, Vec<RestoreFiles>);
+
 /// What is remembered between runs.
 pub struct BackupStage {
     config: Arc<Config>,
-    redactor: Redactor,
+    library: Library,
+    stores: Vec<StoreStage>,
+    downloads: Option<DownloadStage>,
     /// The archives as last read, for this mark and this cluster.
-    read: Option<(Mark, Option<Text>, Vec<FileBackup>)>,
+    read: Option<Reading>,
     last: Option<BackedUp>,
+    more: bool,
     moment: Option<Timestamp>,
 }
 
 impl BackupStage {
     /// A stage over one configuration.
     pub fn new(config: Arc<Config>, redactor: Redactor) -> Self {
-        Self { config, redactor, read: None, last: None, moment: None }
+        let velero = &config.velero;
+        let folder = config.cache_dir.join("backups");
+        let library = Library::open(velero.reads_content().then_some(&*folder), velero.max_cache, velero.limits, redactor);
+        let stores = velero.stores.iter().cloned().map(StoreStage::new).collect();
+        let live = config.cluster.dump.is_none();
+        let downloads = velero.downloads.clone().filter(|_| live).map(|d| DownloadStage::new(d, config.cluster.clone(), velero.namespace.clone()));
+        Self { config, library, stores, downloads, read: None, last: None, more: false, moment: None }
+    }
+
+    /// Whether archives wait to be read: each run reads one of every store, so that what was read is shown before the next.
+    pub fn has_more(&self) -> bool {
+        self.more
+    }
+
+    /// Runs until nothing waits to be read.
+    pub async fn run_through(&mut self, live: &Live, now: Timestamp) -> (BackedUp, Reads) {
+        let (mut backed_up, mut reads) = self.run(live, now).await;
+        while self.more {
+            let (next, more) = self.run(live, now).await;
+            backed_up = next;
+            reads.extend(more);
+        }
+        (backed_up, reads)
     }
 
     /// Speaks of another moment than now: backups that had not ended then do not count.
@@ -41,23 +74,30 @@ impl BackupStage {
     pub async fn run(&mut self, live: &Live, now: Timestamp) -> (BackedUp, Reads) {
         let mut reads = Reads::new();
         let failure = self.read_files(live, &mut reads).await.err();
-        let namespace = &self.config.velero.namespace;
+        let config = self.config.clone();
+        let namespace = &config.velero.namespace;
         // Namespaces are asked for their labels only; Velero's own objects must lie in the namespace that Velero watches.
-        let controllers = live.controllers.iter().filter(|(id, _)| id.namespace.as_ref().is_none_or(|n| n == namespace));
+        let controllers =
+            live.controllers.iter().filter(|(id, _)| &*id.gk.group != "velero.io" || id.namespace.as_ref().is_none_or(|n| n == namespace));
         let namespaces: Vec<Value> = live.objects.iter().filter(|(id, _)| id.gk.is("", "Namespace")).map(|(_, o)| o.content.value()).collect();
         let objects = controllers.map(|(_, object)| &**object).chain(&namespaces);
-        let archives = self.read.as_ref().map(|(_, _, archives)| archives.clone()).unwrap_or_default();
+        let (mut archives, restores) = self.read.as_ref().map(|(_, _, archives, restores)| (archives.clone(), restores.clone())).unwrap_or_default();
+        archives.extend(self.read_remote(live, &archives, now, &mut reads).await);
         let uids = live.objects.iter().filter(|(id, _)| id.gk.is("", "Namespace"));
         let uids = uids.filter_map(|(id, o)| Some((id.name.clone(), o.meta.uid.clone()?))).collect();
         let cluster = velero::Cluster { uid: live.cluster_uid.clone(), namespaces: uids, names: velero::Names::of(&live.kinds) };
-        let mut backed_up = velero::assess(objects, archives, &cluster, now);
+        let mut backed_up = velero::assess(objects, archives, restores, &cluster, now);
         if let Some(moment) = self.moment {
             velero::moment::seen_from(moment, &mut backed_up);
         }
         // Archives that could not be read may hold anything: nothing is known as of any moment, rather than "there is none".
         let blind = failure.is_some() && self.read.is_none();
-        backed_up.as_of = if blind { None } else { live.as_of.or_else(|| self.read.is_some().then_some(now)) };
-        backed_up.failure = failure.or_else(|| unread(live));
+        let listed = self.stores.iter().filter_map(StoreStage::as_of).max();
+        // A store of which nothing is known may hold anything as well, unless the cluster says what backups there are.
+        let unlisted = self.stores.iter().find(|s| s.as_of().is_none()).and_then(StoreStage::failure).filter(|_| live.as_of.is_none()).cloned();
+        let blind = blind || (unlisted.is_some() && self.read.is_none() && listed.is_none());
+        backed_up.as_of = if blind { None } else { live.as_of.or(listed).or_else(|| self.read.is_some().then_some(now)) };
+        backed_up.failure = failure.or(unlisted).or_else(|| unread(live));
         if backed_up.failure.is_some() {
             // What was known stays known, marked with its age.
             if let Some(last) = self.last.as_ref().filter(|_| backed_up.backups.is_empty()) {
@@ -69,25 +109,54 @@ impl BackupStage {
         (backed_up, reads)
     }
 
+    /// Looks at the stores and asks Velero; returns what they say of backups that no file tells of.
+    async fn read_remote(&mut self, live: &Live, files: &[FileBackup], now: Timestamp, reads: &mut Reads) -> Vec<FileBackup> {
+        let config = self.config.clone();
+        let velero = &config.velero;
+        let period = SignedDuration::try_from(velero.interval).unwrap_or(SignedDuration::MAX);
+        let own = live.controllers.iter().filter(|(id, _)| id.gk.is("velero.io", "Backup") && id.namespace.as_ref() == Some(&velero.namespace));
+        let claimed: Vec<custom::Backup> = own.filter_map(|(_, object)| custom::read_backup(object)).collect();
+        let mut told: Vec<FileBackup> = Vec::new();
+        self.more = false;
+        for store in &mut self.stores {
+            store.list(live, &velero.namespace, period, now).await;
+            reads.extend(store.read(&self.library, velero.read, live.cluster_uid.as_deref(), now).await);
+            self.more |= store.has_more(velero.read, now);
+            told.extend(store.tell(&claimed, velero.read, now));
+        }
+        told.retain(|t| !files.iter().any(|f| f.name == t.name));
+        if let Some(downloads) = &mut self.downloads {
+            let known = |b: &custom::Backup| files.iter().chain(&told).any(|t| t.name == b.head.name && t.content.is_ok());
+            let open: Vec<custom::Backup> = claimed.into_iter().filter(|b| !known(b)).collect();
+            reads.extend(downloads.read(&open, live, &self.library, velero.read, now).await);
+            self.more |= downloads.has_more(&open, velero.read, now);
+            let answers = downloads.tell(&open, velero.read, now);
+            told.retain(|t| t.content.is_ok() || !answers.iter().any(|a| a.name == t.name));
+            told.extend(answers);
+        }
+        told
+    }
+
     async fn read_files(&mut self, live: &Live, reads: &mut Reads) -> Result<(), Failure> {
         let given = self.config.velero.backups.clone();
         if given.is_empty() {
             return Ok(());
         }
-        let (limits, redactor) = (self.config.velero.limits, self.redactor.clone());
+        let library = self.library.clone();
         let own = |id: &ObjectId| id.gk.is("velero.io", "Backup") && id.namespace.as_ref() == Some(&self.config.velero.namespace);
         let backups = live.controllers.keys().filter(|id| own(id)).map(|id| id.name.clone()).collect();
         let around = files::Around { cluster_uid: live.cluster_uid.clone(), backups, moment: self.moment };
         let uid = live.cluster_uid.clone();
-        let known = self.read.as_ref().map(|(mark, uid, _)| (mark.clone(), uid.clone()));
+        let known = self.read.as_ref().map(|(mark, uid, ..)| (mark.clone(), uid.clone()));
         let work = move || {
             // The Backup object beside an archive that was given by its own path counts too.
             let mark = Mark::of(given.iter().flat_map(|b| [b.path.clone(), b.path.with_file_name(files::MARKER)]));
             if known.is_some_and(|(m, u)| m == mark && u == uid) {
                 return Ok(None);
             }
-            let archives = files::read(&given, &limits, &redactor, &around).map_err(|e| Failure::new(e.kind(), e.to_string()))?;
-            Ok(Some((mark, uid, archives)))
+            let archives = files::read(&given, &library, &around).map_err(|e| Failure::new(e.kind(), e.to_string()))?;
+            let restores = given.iter().flat_map(|b| files::restores(&b.path)).collect();
+            Ok(Some((mark, uid, archives, restores)))
         };
         let outcome = tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(Failure::new("internal", "reading archives was stopped")));
         if let Some(read) = outcome? {

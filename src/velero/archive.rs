@@ -5,17 +5,15 @@
 //! over by their headers.
 
 mod error;
+#[cfg(test)]
+mod faults;
 mod inflate;
 mod tarball;
 #[cfg(test)]
 mod tests;
 pub mod write;
 
-use std::{
-    collections::{HashMap, HashSet},
-    io::Read,
-    sync::Arc,
-};
+use std::{collections::HashSet, io::Read, sync::Arc};
 
 use serde_json::{Value, map::Entry};
 
@@ -28,11 +26,17 @@ use crate::{
     config::ArchiveLimits,
     object::{Object, Redactor, Text, admit},
     velero::torn,
-    witness::{Archive, Diagnostic, Remark},
+    witness::{Archive, Diagnostic, Holdings, Remark},
 };
 
 /// Diagnostics that are kept of one archive; the rest is counted.
 const MAX_DIAGNOSTICS: usize = 100;
+
+/// Entries that may be unreadable before the archive is.
+const MAX_UNREADABLE: usize = 10_000;
+
+/// Bytes of `metadata/version`.
+const MAX_VERSION: u64 = 1024;
 
 /// Objects in the middle of a change that are kept of one archive: a few tell that it was taken in the middle of one.
 const MAX_TORN: usize = 50;
@@ -45,40 +49,64 @@ enum Place<'a> {
     Unsafe,
 }
 
-/// Reads an archive completely, or says why not. `origin` is for people.
+/// Decides what stays in memory of each object that is read.
+pub trait Keep {
+    /// Takes an object in its turn.
+    fn keep(&mut self, object: Object) -> Arc<Object>;
+}
+
+/// Keeps every object whole.
+#[derive(Clone, Copy, Debug)]
+pub struct InMemory;
+
+impl Keep for InMemory {
+    fn keep(&mut self, object: Object) -> Arc<Object> {
+        Arc::new(object)
+    }
+}
+
+/// Reads an archive completely into memory, or says why not. `origin` is for people.
+pub fn read(reader: impl Read + Send, origin: &str, limits: &ArchiveLimits, redactor: &Redactor) -> Result<Archive, ArchiveError> {
+    read_with(reader, origin, limits, redactor, &mut InMemory)
+}
+
+/// Reads an archive completely, or says why not, and keeps of its objects what it is told to.
 ///
-/// Nothing is half-read: a damaged end spoils the whole, because the checksum of a gzip stream lies at its end, and a cap that is hit makes
-/// the archive unreadable. An entry that is no readable object is a [`Diagnostic`]: a restore could not make anything of it either.
-pub fn read(reader: impl Read, origin: &str, limits: &ArchiveLimits, redactor: &Redactor) -> Result<Archive, ArchiveError> {
+/// A damaged end spoils the whole, because the checksum of a gzip stream lies at its end; so do the caps on entries, bytes in all, ratio and time.
+/// What is wrong with one entry is that entry's own matter: it is a [`Diagnostic`], and its object is among [`Archive::unreadable`].
+pub fn read_with(
+    reader: impl Read + Send,
+    origin: &str,
+    limits: &ArchiveLimits,
+    redactor: &Redactor,
+    keep: &mut dyn Keep,
+) -> Result<Archive, ArchiveError> {
     let fail = |problem| ArchiveError { origin: origin.to_owned(), problem };
     let inflate = Inflate::open(reader, limits).map_err(fail)?;
-    let mut tarball = Tarball::new(inflate, limits.entries);
-    let mut found = Found::default();
-    loop {
-        let step = match tarball.next() {
-            Ok(None) => break,
-            Ok(Some(member)) => found.take(&mut tarball, &member, limits, redactor),
-            Err(problem) => Err(problem),
-        };
-        if let Err(problem) = step {
-            let problem = if matches!(problem, Problem::MalformedTar(_)) && found.entries == 0 { Problem::NotVelero } else { problem };
-            return Err(fail(blame(problem, tarball)));
+    inflate.ahead(|stream| {
+        let mut tarball = Tarball::new(stream, limits.entries);
+        let mut found = Found::default();
+        loop {
+            let step = match tarball.next() {
+                Ok(None) => break,
+                Ok(Some(member)) => found.take(&mut tarball, &member, limits, redactor, keep),
+                Err(problem) => Err(problem),
+            };
+            if let Err(problem) = step {
+                let problem = if matches!(problem, Problem::MalformedTar(_)) && found.entries == 0 { Problem::NotVelero } else { problem };
+                return Err(fail(blame(problem, tarball)));
+            }
         }
-    }
-    let bytes = tarball.into_inner().finish().map_err(fail)?;
-    found.into_archive(origin, bytes).map_err(fail)
+        let bytes = tarball.into_inner().finish().map_err(fail)?;
+        found.into_archive(origin, bytes).map_err(fail)
+    })
 }
 
 /// What is odd inside a damaged stream is the damage's doing, and only the end of the stream tells whether it is damaged.
-fn blame<R: Read>(problem: Problem, tarball: Tarball<R>) -> Problem {
+fn blame(problem: Problem, tarball: Tarball) -> Problem {
     let of_content = matches!(
         problem,
-        Problem::MalformedTar(_)
-            | Problem::NotVelero
-            | Problem::FormatVersion(_)
-            | Problem::TooManyEntries(_)
-            | Problem::NameTooLong(_)
-            | Problem::ObjectTooLarge { .. }
+        Problem::MalformedTar(_) | Problem::NotVelero | Problem::FormatVersion(_) | Problem::TooManyEntries(_) | Problem::TooDamaged(_)
     );
     if !of_content {
         return problem;
@@ -94,10 +122,11 @@ struct Found {
     entries: u64,
     version: Option<String>,
     resources: bool,
-    objects: HashMap<crate::object::ObjectId, Arc<Object>>,
+    objects: Holdings,
     texts: HashSet<Text>,
     torn: Vec<Remark>,
     diagnostics: Vec<Diagnostic>,
+    unreadable: HashSet<Text>,
     untold: usize,
     buffer: Vec<u8>,
 }
@@ -111,43 +140,77 @@ impl Found {
         }
     }
 
-    fn take<R: Read>(&mut self, tarball: &mut Tarball<R>, member: &Member, limits: &ArchiveLimits, redactor: &Redactor) -> Result<(), Problem> {
+    /// Tells what is wrong with an entry, of which no object could be made.
+    fn lose(&mut self, file: &str, reason: &str, message: String) -> Result<(), Problem> {
+        self.tell(file, reason, message);
+        if matches!(place(file), Place::Object { .. }) {
+            self.unreadable.insert(file.into());
+        }
+        if self.unreadable.len() > MAX_UNREADABLE { Err(Problem::TooDamaged(MAX_UNREADABLE)) } else { Ok(()) }
+    }
+
+    fn take(
+        &mut self,
+        tarball: &mut Tarball,
+        member: &Member,
+        limits: &ArchiveLimits,
+        redactor: &Redactor,
+        keep: &mut dyn Keep,
+    ) -> Result<(), Problem> {
         self.entries += 1;
         let path = &member.path;
         match (member.kind, place(path)) {
             (Kind::Folder, _) => {}
             (_, Place::Unsafe) => self.tell(path, "unsafe_name", "its name leads out of the archive; it was passed over".to_owned()),
-            (Kind::Other(what), _) => self.tell(path, "not_a_file", format!("it is {what}, not a file; it was not followed")),
+            (Kind::Other(what), _) => self.lose(path, "not_a_file", format!("it is {what}, not a file; it was not followed"))?,
             (Kind::File, Place::Other) => self.resources |= path.starts_with("resources/"),
+            (Kind::File, Place::Version) if member.size > MAX_VERSION => {
+                return Err(Problem::FormatVersion(format!("(a text of {} bytes)", member.size)));
+            }
             (Kind::File, Place::Version) => {
-                tarball.body(member, limits.object_bytes.min(1024), &mut self.buffer)?;
+                tarball.body(member, &mut self.buffer)?;
                 let version = String::from_utf8_lossy(&self.buffer).trim().to_owned();
                 if version != "1" && !version.starts_with("1.") {
                     return Err(Problem::FormatVersion(version.chars().take(40).collect()));
                 }
                 self.version = Some(version);
             }
+            (Kind::File, Place::Object { .. }) if member.size > limits.object_bytes => {
+                self.resources = true;
+                let (size, cap) = (member.size, limits.object_bytes);
+                let message = format!("it has {size} bytes, more than the {cap} allowed; raise the limit `max_object` of archives");
+                self.lose(path, "object_too_large", message)?;
+            }
             (Kind::File, Place::Object { resource, namespace, name }) => {
                 self.resources = true;
-                tarball.body(member, limits.object_bytes, &mut self.buffer)?;
-                self.object(path, resource, namespace, name, redactor);
+                tarball.body(member, &mut self.buffer)?;
+                self.object(path, resource, namespace, name, redactor, keep)?;
             }
         }
         tarball.skip()
     }
 
-    fn object(&mut self, path: &str, resource: &str, namespace: Option<&str>, name: &str, redactor: &Redactor) {
+    fn object(
+        &mut self,
+        path: &str,
+        resource: &str,
+        namespace: Option<&str>,
+        name: &str,
+        redactor: &Redactor,
+        keep: &mut dyn Keep,
+    ) -> Result<(), Problem> {
         let mut value: Value = match serde_json::from_slice(&self.buffer) {
             Ok(value) => value,
             // Only the place is told, never what stands there: it may be a Secret.
-            Err(e) => return self.tell(path, "not_json", format!("it is not JSON at line {}, column {}", e.line(), e.column())),
+            Err(e) => return self.lose(path, "not_json", format!("it is not JSON at line {}, column {}", e.line(), e.column())),
         };
-        let inside = |key: &str| value.pointer(&format!("/metadata/{key}")).and_then(Value::as_str).unwrap_or_default();
-        let (own_namespace, own_name) = (inside("namespace").to_owned(), inside("name").to_owned());
-        if own_name != name {
+        let inside = |key: &str| value.get("metadata").and_then(|m| m.get(key)).and_then(Value::as_str).unwrap_or_default();
+        if inside("name") != name {
+            let own_name = inside("name").to_owned();
             self.tell(path, "path_disagrees", format!("it is named {own_name:?} inside; a restore goes by that"));
         }
-        if namespace.is_some_and(|n| n != own_namespace) {
+        if namespace.is_some_and(|n| n != inside("namespace")) {
+            let own_namespace = inside("namespace").to_owned();
             self.tell(path, "path_disagrees", format!("it is of namespace {own_namespace:?} inside; a restore goes by the path"));
             place_in(&mut value, namespace.unwrap_or_default());
         }
@@ -157,11 +220,12 @@ impl Found {
         match admit(value, redactor) {
             Ok(mut object) => {
                 self.intern(&mut object);
-                if self.objects.insert(object.id.clone(), Arc::new(object)).is_some() {
+                if self.objects.insert(keep.keep(object)).is_some() {
                     self.tell(path, "repeated_object", format!("another entry of {resource} holds the same object; the last one counts"));
                 }
+                Ok(())
             }
-            Err(e) => self.tell(path, "not_an_object", e.to_string()),
+            Err(e) => self.lose(path, "not_an_object", e.to_string()),
         }
     }
 
@@ -204,15 +268,8 @@ impl Found {
         let namespaces = self.objects.values().filter(|o| o.id.gk.is("", "Namespace"));
         let namespaces = namespaces.filter_map(|o| Some((o.id.name.clone(), o.meta.uid.clone()?))).collect();
         self.objects.shrink_to_fit();
-        Ok(Archive {
-            origin: origin.to_owned(),
-            objects: self.objects,
-            cluster_uid,
-            namespaces,
-            torn: self.torn,
-            diagnostics: self.diagnostics,
-            bytes,
-        })
+        let Self { objects, torn, diagnostics, unreadable, .. } = self;
+        Ok(Archive { origin: origin.to_owned(), objects, cluster_uid, namespaces, torn, diagnostics, unreadable, bytes })
     }
 }
 

@@ -13,12 +13,13 @@ use super::{
     Names,
     cron::Cron,
     custom::{self, Objects},
+    restores,
     scope::Scope,
     state::{Around, judge},
 };
 use crate::{
     object::Text,
-    witness::{Archive, BackedUp, Backup, BackupContent, BackupState, Failure, Location, Schedule, SideFiles},
+    witness::{Archive, BackedUp, Backup, BackupContent, BackupState, Failure, Location, RestoreFiles, Schedule, SideFiles, VolumeAsk},
 };
 
 /// A backup whose archive was given or found.
@@ -66,9 +67,16 @@ const DEFAULT_LOCATION: &str = "default";
 ///
 /// `objects` are those of one Velero namespace, in any order, from the cluster or a dump; other objects among them are passed over, except that
 /// Namespaces labelled `velero.io/exclude-from-backup=true` are taken out of the schedules' scopes, as Velero does at the start of a backup.
+/// `bucket` are the files of restores that were found.
 /// A Backup and an archive of one name are the same backup if their uids agree, or else their starts: a Backup that was synced from the bucket
 /// has a new uid. A backup in the cluster without an archive is `Unread`: what it holds cannot be said.
-pub fn assess<'a>(objects: impl Iterator<Item = &'a Value>, files: Vec<FileBackup>, cluster: &Cluster, now: Timestamp) -> BackedUp {
+pub fn assess<'a>(
+    objects: impl Iterator<Item = &'a Value>,
+    files: Vec<FileBackup>,
+    bucket: Vec<RestoreFiles>,
+    cluster: &Cluster,
+    now: Timestamp,
+) -> BackedUp {
     let objects = custom::read(objects);
     let locations: Vec<Location> = objects.locations.iter().map(location).collect();
     let ground = Ground { objects: &objects, locations: &locations, cluster, now };
@@ -97,7 +105,8 @@ pub fn assess<'a>(objects: impl Iterator<Item = &'a Value>, files: Vec<FileBacku
     evidence::coincidences(&mut backups);
     let mut schedules: Vec<Schedule> = objects.schedules.iter().map(|s| schedule(s, &objects, &locations, now)).collect();
     schedules.sort_by(|a, b| a.name.cmp(&b.name));
-    BackedUp { backups, schedules, locations, as_of: Some(now), failure: None }
+    let restores = restores::all(&objects, bucket, &backups);
+    BackedUp { backups, schedules, locations, copies: objects.copies, restores, as_of: Some(now), failure: None }
 }
 
 fn is_same(backup: &custom::Backup, file: &FileBackup) -> bool {
@@ -162,6 +171,7 @@ fn witness(backup: custom::Backup, in_cluster: bool, file: Option<FileBackup>, g
         scope: Arc::new(Scope::of_backup(&backup.spec, backup.start.is_some())),
         content,
         side,
+        volumes: VolumeAsk { fs_default: backup.spec.get("defaultVolumesToFsBackup").and_then(Value::as_bool).unwrap_or_default() },
     };
     let more = evidence::remarks(&backup);
     backup.remarks.extend(more);

@@ -33,11 +33,18 @@ pub enum SideFile {
     PodVolumeBackups,
     /// Snapshots by a provider's plugin.
     VolumeSnapshots,
+    /// What Velero set out to write; worth reading for a partially failed backup only.
+    ResourceList,
 }
 
 impl SideFile {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Results, Self::VolumeInfo, Self::PodVolumeBackups, Self::VolumeSnapshots];
+    pub const ALL: [Self; 5] = [Self::Results, Self::VolumeInfo, Self::PodVolumeBackups, Self::VolumeSnapshots, Self::ResourceList];
+
+    /// Whether it says anything of a backup that ended in this phase.
+    pub fn matters(self, phase: &str) -> bool {
+        self != Self::ResourceList || phase == "PartiallyFailed"
+    }
 
     /// The file's name in the folder of its backup.
     pub fn name(self, backup: &str) -> String {
@@ -46,6 +53,7 @@ impl SideFile {
             Self::VolumeInfo => "volumeinfo.json.gz",
             Self::PodVolumeBackups => "podvolumebackups.json.gz",
             Self::VolumeSnapshots => "volumesnapshots.json.gz",
+            Self::ResourceList => "resource-list.json.gz",
         };
         format!("{backup}-{ending}")
     }
@@ -57,6 +65,7 @@ impl SideFile {
             Self::VolumeInfo => Some("BackupVolumeInfos"),
             Self::PodVolumeBackups => None,
             Self::VolumeSnapshots => Some("BackupVolumeSnapshots"),
+            Self::ResourceList => Some("BackupResourceList"),
         }
     }
 }
@@ -102,6 +111,7 @@ impl SideFiles {
             SideFile::VolumeInfo => self.volumes = read(name, fetched, volumes::infos),
             SideFile::PodVolumeBackups => self.pod_volumes = read(name, fetched, volumes::pod_volume_backups),
             SideFile::VolumeSnapshots => self.snapshots = read(name, fetched, volumes::native_snapshots),
+            SideFile::ResourceList => self.listed = read(name, fetched, items::listed),
         }
     }
 }

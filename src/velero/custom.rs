@@ -7,14 +7,18 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use reader::Reader;
 
-use crate::{object::Text, witness::Diagnostic};
+use super::beside;
+use crate::{
+    object::Text,
+    witness::{Diagnostic, VolumeCopy},
+};
 
 /// What every object of Velero has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,8 +121,37 @@ pub struct Restore {
     pub schedule: Option<Text>,
     /// `status.phase`.
     pub phase: Text,
+    /// `status.startTimestamp`.
+    pub started: Option<Timestamp>,
     /// `status.completionTimestamp`.
     pub completed: Option<Timestamp>,
+    /// `status.errors`.
+    pub errors: u64,
+    /// `status.warnings`.
+    pub warnings: u64,
+    /// `spec.namespaceMapping`.
+    pub mapping: BTreeMap<Text, Text>,
+    /// Why it brings back a part only, if it was asked for one.
+    pub part: Option<String>,
+}
+
+/// A RestoreReport of Kymaros, joined with the RestoreTest that it is of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KymarosReport {
+    /// Name and the like.
+    pub head: Head,
+    /// `spec.testRef`.
+    pub test: Option<Text>,
+    /// `status.result`: pass, fail or partial.
+    pub result: Option<Text>,
+    /// `status.backup.name`.
+    pub backup: Option<Text>,
+    /// `status.startedAt`.
+    pub started: Option<Timestamp>,
+    /// `status.completedAt`.
+    pub completed: Option<Timestamp>,
+    /// Namespaces that its test restores.
+    pub namespaces: Vec<Text>,
 }
 
 /// A DeleteBackupRequest.
@@ -147,6 +180,10 @@ pub struct Objects {
     pub restores: Vec<Restore>,
     /// Requests to delete backups.
     pub deletions: Vec<DeleteRequest>,
+    /// Attempts to copy volumes, by the name of their backup.
+    pub copies: Vec<(Text, VolumeCopy)>,
+    /// Reports of Kymaros.
+    pub kymaros: Vec<KymarosReport>,
     /// Namespaces labelled `velero.io/exclude-from-backup=true`, if namespaces were among the objects: Velero leaves them out of every
     /// backup (pkg/controller/backup_controller.go `prepareBackupRequest`).
     pub excluded_namespaces: Vec<Text>,
@@ -157,9 +194,16 @@ pub struct Objects {
 /// Label by which an object or a whole namespace is left out (pkg/apis/velero/v1/labels_annotations.go).
 pub const EXCLUDE_LABEL: &str = "velero.io/exclude-from-backup";
 
+/// Label by which Velero's objects name their backup; a long name is cut and hashed (pkg/label `GetValidName`).
+const BACKUP_LABEL: &str = "velero.io/backup-name";
+
+/// The API group of Kymaros.
+pub const KYMAROS: &str = "restore.kymaros.io";
+
 /// Reads Velero's objects out of any objects; others are passed over.
 pub fn read<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Objects {
     let mut found = Objects::default();
+    let mut tests: BTreeMap<(Option<Text>, Text), Vec<Text>> = BTreeMap::new();
     for object in objects {
         let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
         let (group, kind) = (text("apiVersion").rsplit_once('/').map_or("", |(group, _)| group), text("kind"));
@@ -169,6 +213,26 @@ pub fn read<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Objects {
                 if reader.label(EXCLUDE_LABEL).as_deref() == Some("true") {
                     found.excluded_namespaces.extend(reader.text("/metadata/name"));
                 }
+                continue;
+            }
+            ("velero.io", "PodVolumeBackup") => {
+                let backup = reader.text("/spec/tags/backup").or_else(|| reader.label(BACKUP_LABEL));
+                found.copies.extend(backup.map(|b| (b, beside::of_pod_volume_backup(object))));
+                continue;
+            }
+            ("velero.io", "DataUpload") => {
+                found.copies.extend(reader.label(BACKUP_LABEL).map(|b| (b, beside::of_data_upload(object))));
+                continue;
+            }
+            (KYMAROS, "RestoreTest") => {
+                let names = object.pointer("/spec/backupSource/namespaces").and_then(Value::as_array).into_iter().flatten();
+                let names = names.filter_map(|n| n.get("name").and_then(Value::as_str)).map(Text::from).collect();
+                let head = head(&mut reader);
+                tests.insert((head.namespace, head.name), names);
+                continue;
+            }
+            (KYMAROS, "RestoreReport") => {
+                found.kymaros.push(kymaros(&mut reader));
                 continue;
             }
             ("velero.io", _) => {}
@@ -194,6 +258,10 @@ pub fn read<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Objects {
             reason: "malformed_member".into(),
             message,
         }));
+    }
+    for report in &mut found.kymaros {
+        let test = report.test.clone().and_then(|test| tests.get(&(report.head.namespace.clone(), test)));
+        report.namespaces = test.cloned().unwrap_or_default();
     }
     found
 }
@@ -271,7 +339,28 @@ fn restore(r: &mut Reader<'_>) -> Restore {
         backup: r.text("/spec/backupName"),
         schedule: r.text("/spec/scheduleName"),
         phase: r.text("/status/phase").unwrap_or_else(|| "".into()),
+        started: r.time("/status/startTimestamp"),
         completed: r.time("/status/completionTimestamp"),
+        errors: r.count("/status/errors"),
+        warnings: r.count("/status/warnings"),
+        mapping: mapping(&r.mapping("/spec/namespaceMapping")),
+        part: super::restores::part(&r.mapping("/spec")),
+    }
+}
+
+fn mapping(value: &Value) -> BTreeMap<Text, Text> {
+    value.as_object().into_iter().flatten().filter_map(|(from, to)| Some((from.as_str().into(), to.as_str()?.into()))).collect()
+}
+
+fn kymaros(r: &mut Reader<'_>) -> KymarosReport {
+    KymarosReport {
+        head: head(r),
+        test: r.text("/spec/testRef"),
+        result: r.text("/status/result"),
+        backup: r.text("/status/backup/name"),
+        started: r.time("/status/startedAt"),
+        completed: r.time("/status/completedAt"),
+        namespaces: Vec::new(),
     }
 }
 

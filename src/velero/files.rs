@@ -8,6 +8,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use jiff::Timestamp;
@@ -15,17 +16,18 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::{
-    archive,
+    archive::ArchiveError,
     assess::FileBackup,
-    beside::{self, SideFile},
+    beside::{self, RestoreFile, SideFile},
     custom::{self, read_backup},
+    library::Library,
     moment::had_ended,
     scope::Scope,
 };
 use crate::{
-    config::{ArchiveLimits, BackupFile},
-    object::{Redactor, Text},
-    witness::{Archive, Failure, SideFiles},
+    config::BackupFile,
+    object::Text,
+    witness::{Archive, Failure, RestoreFiles, SideFiles},
 };
 
 /// The Backup object beside an archive (pkg/persistence/object_store_layout.go).
@@ -140,11 +142,11 @@ pub struct Around {
 /// Finds and reads the backups that were given.
 ///
 /// An archive given by its path, or a folder of one backup, is always read. Of a folder of many (a bucket's layout: `backups/<name>/`), the
-/// newest finished backup of each scope is read, and older ones only if that one is damaged or from another cluster: memory stays bounded by what
+/// newest completed backup of each scope is read and what is newer, and older ones only if that one is damaged or from another cluster: memory stays bounded by what
 /// can matter. The others are told as unread with reason `not_needed`. An error means that what was asked for is wrong; what is wrong
 /// inside a folder of many stands at the backup it concerns. Of backups that had not ended at the moment that is spoken of none
 /// is looked for.
-pub fn read(given: &[BackupFile], limits: &ArchiveLimits, redactor: &Redactor, around: &Around) -> Result<Vec<FileBackup>, FilesError> {
+pub fn read(given: &[BackupFile], library: &Library, around: &Around) -> Result<Vec<FileBackup>, FilesError> {
     let mut candidates: Vec<Candidate> = Vec::new();
     for file in given {
         for candidate in find(file, &around.backups)? {
@@ -174,14 +176,16 @@ pub fn read(given: &[BackupFile], limits: &ArchiveLimits, redactor: &Redactor, a
     }
     let mut contents: BTreeMap<usize, Opened> = BTreeMap::new();
     for (n, candidate) in candidates.iter().enumerate().filter(|(_, c)| c.asked_for && c.failure.is_none()) {
-        contents.insert(n, open(&candidate.archive, limits, redactor));
+        contents.insert(n, open(&candidate.archive, library));
     }
     for mut numbers in searched.into_values() {
         numbers.sort_by_key(|n| std::cmp::Reverse(backups[*n].as_ref().and_then(|b| b.start)));
         for n in numbers.into_iter().filter(|n| candidates[*n].failure.is_none()) {
-            let mut opened = open(&candidates[n].archive, limits, redactor);
+            let mut opened = open(&candidates[n].archive, library);
             let foreign = matches!((around.cluster_uid.as_deref(), opened.cluster_uid.as_deref()), (Some(own), Some(theirs)) if own != theirs);
-            let good = opened.content.is_ok() && !foreign;
+            // What a partially failed one failed on, an older one may hold.
+            let whole = backups[n].as_ref().is_some_and(|b| &*b.phase == "Completed");
+            let good = opened.content.is_ok() && !foreign && whole;
             if foreign {
                 opened.content = Err(Failure::new("foreign", "its content was let go: it is of another cluster"));
             }
@@ -194,6 +198,12 @@ pub fn read(given: &[BackupFile], limits: &ArchiveLimits, redactor: &Redactor, a
     Ok(candidates.into_iter().enumerate().map(|(n, candidate)| finish(candidate, contents.remove(&n), backups[n].as_ref())).collect())
 }
 
+/// Names an archive on this machine: another file, or the same one written anew, has another key.
+pub fn key(path: &Path, metadata: &fs::Metadata) -> io::Result<String> {
+    let modified = metadata.modified()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Ok(format!("file {} {} {}", path.canonicalize()?.display(), metadata.len(), modified.as_nanos()))
+}
+
 /// An archive after an attempt to read it.
 struct Opened {
     content: Result<Arc<Archive>, Failure>,
@@ -201,14 +211,14 @@ struct Opened {
     cluster_uid: Option<Text>,
 }
 
-fn open(path: &Path, limits: &ArchiveLimits, redactor: &Redactor) -> Opened {
+fn open(path: &Path, library: &Library) -> Opened {
     let origin = shown(path);
-    let read = match fs::File::open(path) {
-        Ok(file) => archive::read(file, &origin, limits, redactor),
-        Err(e) => Err(archive::ArchiveError::io(&origin, &e)),
+    let read = match fs::File::open(path).and_then(|file| Ok((key(path, &file.metadata()?)?, file))) {
+        Ok((key, file)) => library.read(&key, &origin, file),
+        Err(e) => Err(ArchiveError::io(&origin, &e)),
     };
     match read {
-        Ok(archive) => Opened { cluster_uid: archive.cluster_uid.clone(), content: Ok(Arc::new(archive)), damage: None },
+        Ok(archive) => Opened { cluster_uid: archive.cluster_uid.clone(), content: Ok(archive), damage: None },
         Err(e) => Opened { content: Err(Failure::from(&e)), damage: e.is_damage().then(|| e.what()), cluster_uid: None },
     }
 }
@@ -224,7 +234,7 @@ fn finish(candidate: Candidate, opened: Option<Opened>, backup: Option<&custom::
         Opened { content: Err(failure), damage: None, cluster_uid: None }
     });
     FileBackup {
-        side: beside(&candidate.archive, &candidate.name),
+        side: beside(&candidate.archive, &candidate.name, backup.map_or("", |b| &b.phase)),
         name: candidate.name,
         object: candidate.object,
         start: candidate.start,
@@ -235,22 +245,41 @@ fn finish(candidate: Candidate, opened: Option<Opened>, backup: Option<&custom::
 }
 
 /// Velero's other files in the folder of an archive, where it has the layout of a bucket.
-fn beside(archive: &Path, name: &str) -> SideFiles {
+fn beside(archive: &Path, name: &str, phase: &str) -> SideFiles {
     let mut files = SideFiles::default();
-    for file in SideFile::ALL {
+    for file in SideFile::ALL.into_iter().filter(|f| f.matters(phase)) {
         let path = archive.with_file_name(file.name(name));
-        let bytes = match fs::metadata(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Ok(metadata) if metadata.len() > beside::MAX_BYTES => {
-                Err(format!("it has {} bytes, more than the {} that are read", metadata.len(), beside::MAX_BYTES))
-            }
-            Ok(_) => fs::read(&path).map(Some).map_err(|e| e.to_string()),
-            Err(e) => Err(e.to_string()),
-        };
-        let fetched = bytes.as_ref().map(|b| b.as_deref()).map_err(|e| Failure::new("side_file_unreadable", format!("{}: {e}", shown(&path))));
-        files.take(file, &shown(&path), fetched);
+        fetch(&path, |fetched| files.take(file, &shown(&path), fetched));
     }
     files
+}
+
+/// The restores of a folder laid out as in a bucket: `restores/<name>/`. What cannot be listed holds none.
+pub fn restores(root: &Path) -> Vec<RestoreFiles> {
+    let folders = sorted(&root.join("restores")).unwrap_or_default();
+    let of = |folder: &PathBuf| {
+        let name = folder.file_name()?.to_str()?;
+        let mut files = RestoreFiles::of(name);
+        for file in RestoreFile::ALL {
+            let path = folder.join(file.name(name));
+            fetch(&path, |fetched| files.take(file, &shown(&path), fetched));
+        }
+        Some(files)
+    };
+    folders.iter().filter(|f| f.is_dir()).take(MAX_BACKUPS).filter_map(of).collect()
+}
+
+/// Reads a small file and hands it on.
+fn fetch(path: &Path, take: impl FnOnce(beside::Fetched<'_>)) {
+    let bytes = match fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(metadata) if metadata.len() > beside::MAX_BYTES => {
+            Err(format!("it has {} bytes, more than the {} that are read", metadata.len(), beside::MAX_BYTES))
+        }
+        Ok(_) => fs::read(path).map(Some).map_err(|e| e.to_string()),
+        Err(e) => Err(e.to_string()),
+    };
+    take(bytes.as_ref().map(|b| b.as_deref()).map_err(|e| Failure::new("side_file_unreadable", format!("{}: {e}", shown(path)))));
 }
 
 fn shown(path: &Path) -> String {

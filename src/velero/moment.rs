@@ -25,6 +25,7 @@ pub fn seen_from(moment: Timestamp, backed_up: &mut BackedUp) {
         let content = BackupContent::Unread(Failure::new("later", format!("backup {}: {why}", backup.name)));
         *backup = Backup { state: BackupState::Pending, reason: "later".into(), why, content, ..backup.clone() };
     }
+    backed_up.restores.retain(|r| !later(r.completed.or(r.started), moment));
     for schedule in &mut backed_up.schedules {
         let then = schedule.next_due.and_then(|_| Cron::parse(&schedule.cron).ok()?.next(moment));
         schedule.next_due = schedule.next_due.map(|due| then.map_or(due, |then| due.min(then)));

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     object::{GroupKind, Text},
-    witness::KindState,
+    witness::{KindState, Told},
 };
 
 /// What one kind is called.
@@ -23,6 +23,10 @@ pub struct Name {
     pub namespaced: bool,
     /// Whether all its short names are known. They are for built-in kinds; a custom kind may have others.
     pub complete: bool,
+    /// Whether Velero takes the kind at all, as far as its verbs go.
+    pub storable: bool,
+    /// Where its group comes in the server's list of groups, if that was asked.
+    pub rank: usize,
 }
 
 /// What a word of a filter stands for.
@@ -41,6 +45,10 @@ pub enum Resolved<'a> {
 pub struct Names {
     all: Vec<Name>,
     by_word: HashMap<Text, Vec<usize>>,
+    /// Short names as discovery tells them: in their exact case.
+    by_short: HashMap<Text, Vec<usize>>,
+    /// Whether these are the names that a server tells, all of them.
+    discovered: bool,
     by_kind: HashMap<GroupKind, usize>,
 }
 
@@ -57,16 +65,36 @@ impl Names {
         names
     }
 
-    /// The built-in kinds and every kind that the cluster serves. What the cluster says of a kind wins.
+    /// What the cluster serves. Where its discovery was asked, that is all there is; else (a dump) the built-in kinds stand beside it.
     pub fn of(kinds: &BTreeMap<GroupKind, KindState>) -> Self {
-        let mut names = Self::builtin();
+        let told = kinds.values().any(|s| s.told.is_some());
+        let mut names = if told { Self { discovered: true, ..Self::default() } } else { Self::builtin() };
         for (gk, state) in kinds {
-            match names.by_kind.get(gk) {
-                Some(&at) if names.all[at].plural == state.plural => names.all[at].namespaced = state.namespaced,
-                _ => names.add(gk.clone(), &state.plural, state.namespaced, false, &[]),
+            match (&state.told, names.by_kind.get(gk)) {
+                (Some(told), _) => names.add_told(gk, state, told),
+                (None, Some(&at)) if names.all[at].plural == state.plural => names.all[at].namespaced = state.namespaced,
+                (None, _) => names.add(gk.clone(), &state.plural, state.namespaced, false, &[]),
             }
         }
         names
+    }
+
+    fn add_told(&mut self, gk: &GroupKind, state: &KindState, told: &Told) {
+        let at = self.all.len();
+        self.add(gk.clone(), &state.plural, state.namespaced, true, &[]);
+        self.all[at].rank = told.rank;
+        self.all[at].storable = told.storable;
+        let singular = Text::from(told.singular.to_lowercase());
+        if *singular != *gk.kind.to_lowercase() {
+            if let Some(known) = self.by_word.get_mut(&*gk.kind.to_lowercase()).filter(|_| *state.plural != *gk.kind.to_lowercase()) {
+                known.retain(|n| *n != at);
+            }
+            self.by_word.entry(singular).or_default().push(at);
+        }
+        // Short names of a kind that Velero passes over are not known to it (`NewShortcutExpander` gets the filtered list).
+        for short in told.shorts.iter().filter(|_| told.storable) {
+            self.by_short.entry(short.clone()).or_default().push(at);
+        }
     }
 
     /// These names and one more kind, for kinds that no cluster was asked about.
@@ -87,7 +115,32 @@ impl Names {
             }
         }
         self.by_kind.insert(gk.clone(), at);
-        self.all.push(Name { gk, plural: plural.into(), resource: resource.into(), namespaced, complete });
+        self.all.push(Name { gk, plural: plural.into(), resource: resource.into(), namespaced, complete, storable: true, rank: 0 });
+    }
+
+    /// Resolves as Velero does over a server's own names: a short name first becomes a plural (third_party/kubernetes
+    /// `expandResourceShortcut`), then the group that the server lists first wins (k8s.io/apimachinery `PriorityRESTMapper`). A kind that
+    /// Velero passes over resolves to nothing.
+    fn resolve_told(&self, word: &str, group: Option<&str>) -> Resolved<'_> {
+        let fits = |n: &Name| group.is_none_or(|g| n.gk.group.starts_with(g));
+        let exact = |n: &Name| group.is_none_or(|g| &*n.gk.group == g);
+        let shorts: Vec<&Name> = self.by_short.get(word).into_iter().flatten().map(|at| &self.all[*at]).collect();
+        let mut long: Vec<&Name> = shorts.iter().copied().filter(|n| exact(n)).collect();
+        if long.is_empty() {
+            long = shorts.into_iter().filter(|n| fits(n)).collect();
+        }
+        long.dedup_by(|a, b| a.plural == b.plural);
+        let plural = match long[..] {
+            [] => word.to_lowercase(),
+            [one] => one.plural.to_lowercase(),
+            // Which one Velero meets first is left to chance.
+            _ => return Resolved::Several(long),
+        };
+        let named = self.by_word.get(&*plural).into_iter().flatten().map(|at| &self.all[*at]);
+        match named.filter(|n| fits(n)).min_by_key(|n| n.rank) {
+            Some(name) if name.storable => Resolved::Kind(name),
+            _ => Resolved::Nothing,
+        }
     }
 
     /// What a kind is called, if it is known.
@@ -99,6 +152,9 @@ impl Names {
     /// a group (k8s.io/apimachinery `DefaultRESTMapper.ResourcesFor`).
     pub fn resolve(&self, word: &str) -> Resolved<'_> {
         let (name, group) = word.split_once('.').map_or((word, None), |(name, group)| (name, Some(group)));
+        if self.discovered {
+            return self.resolve_told(name, group);
+        }
         let found: Vec<&Name> = self.by_word.get(&*name.to_lowercase()).into_iter().flatten().map(|at| &self.all[*at]).collect();
         let chosen: Vec<&Name> = match group {
             None => found,
@@ -215,6 +271,47 @@ mod tests {
     }
 
     #[test]
+    fn a_servers_own_names_resolve_by_its_order_of_groups() {
+        let kind = |plural: &str, singular: &str, shorts: &[&str], rank, storable| KindState {
+            plural: plural.into(),
+            version: "v1".into(),
+            versions: Vec::new(),
+            namespaced: true,
+            listing: crate::witness::Listing::Complete,
+            told: Some(Told { singular: singular.into(), shorts: shorts.iter().map(|s| Text::from(*s)).collect(), storable, rank }),
+        };
+        let kinds = BTreeMap::from([
+            (GroupKind::new("", "Pod"), kind("pods", "pod", &["po"], 0, true)),
+            (GroupKind::new("", "ComponentStatus"), kind("componentstatuses", "componentstatus", &["cs"], 0, false)),
+            (GroupKind::new("metrics.k8s.io", "PodMetrics"), kind("pods", "", &[], 9, false)),
+            (GroupKind::new("b.example.com", "Widget"), kind("widgets", "wdg", &["w"], 5, true)),
+            (GroupKind::new("a.example.com", "Widget"), kind("widgets", "widget", &["w", "wa"], 7, true)),
+            (GroupKind::new("a.example.com", "Wheel"), kind("wheels", "wheel", &["w2"], 7, true)),
+            (GroupKind::new("c.example.com", "Wonder"), kind("wonders", "wonder", &["w2"], 8, true)),
+        ]);
+        let names = Names::of(&kinds);
+        for (word, expected) in [
+            ("po", "pods"),
+            ("PO", "Nothing"),
+            ("Pods", "pods"),
+            ("pods.metrics.k8s.io", "Nothing"),
+            ("cs", "Nothing"),
+            ("componentstatuses", "Nothing"),
+            ("widgets", "widgets.b.example.com"),
+            ("widgets.a", "widgets.a.example.com"),
+            ("wdg", "widgets.b.example.com"),
+            ("widget", "widgets.a.example.com"),
+            ("w", "widgets.b.example.com"),
+            ("wa.a.example.com", "widgets.a.example.com"),
+            ("w2", "Several of 2"),
+            ("w2.c", "wonders.c.example.com"),
+            ("deployments", "Nothing"),
+        ] {
+            assert_eq!(resource(&names, word), expected, "{word}");
+        }
+    }
+
+    #[test]
     fn served_kinds_are_known_and_the_same_plural_in_two_groups_is_told_apart() {
         let state = |plural: &str, namespaced| KindState {
             plural: plural.into(),
@@ -222,6 +319,7 @@ mod tests {
             versions: Vec::new(),
             namespaced,
             listing: crate::witness::Listing::Complete,
+            told: None,
         };
         let kinds = BTreeMap::from([
             (GroupKind::new("cert-manager.io", "Certificate"), state("certificates", true)),

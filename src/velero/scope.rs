@@ -11,32 +11,49 @@ mod tests;
 
 use serde_json::{Map, Value};
 
+pub(in crate::velero) use self::{
+    filter::Tri,
+    rules::{COHABITANTS, SNAPSHOT_KINDS},
+};
+
 use crate::{
     object::{ObjectId, Text},
-    velero::names::Name,
+    velero::{names::Name, namespaces::refused, selector::Selection},
     witness::Failure,
 };
 
 /// The filters of one backup, defaulted as Velero does. The default value knows nothing and covers nothing for certain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
-    namespaces: Lists,
-    kinds: Kinds,
-    selector: bool,
-    policy: Option<Text>,
+    pub(super) namespaces: Lists,
+    pub(super) kinds: Kinds,
+    pub(super) selection: Selection,
+    /// The ConfigMap with resource policies, in Velero's namespace.
+    pub(super) policy: Option<Text>,
+    /// `spec.volumeGroupSnapshotLabelKey`: claims that share a value are taken together.
+    pub(super) group_label: Option<Text>,
+    /// `spec.volumeSnapshotLocations`: each must exist, also if snapshots are off.
+    pub(super) snapshot_locations: Vec<String>,
+    /// Whether these are the filters of a backup that has started, into which Velero wrote its own.
+    pub(super) effective: bool,
+    /// Whether the namespaces come to all there are, if the cluster was asked.
+    everything: Option<bool>,
     problems: Vec<String>,
 }
 
+/// The label by which claims are grouped if nothing names another (pkg/apis/velero/v1/labels_annotations.go).
+const VOLUME_GROUP: &str = "velero.io/volume-group";
+
 /// An include list and an exclude list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Lists {
-    include: Vec<String>,
-    exclude: Vec<String>,
+pub(super) struct Lists {
+    pub(super) include: Vec<String>,
+    pub(super) exclude: Vec<String>,
 }
 
 /// The two generations of kind filters; they cannot be mixed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum Kinds {
+pub(super) enum Kinds {
     #[default]
     Unknown,
     Old {
@@ -108,18 +125,56 @@ impl Scope {
     /// one that has not is defaulted as Velero 1.17 and later will.
     pub fn of_backup(spec: &Value, started: bool) -> Self {
         let mut scope = Self::read(spec);
+        scope.effective = started;
         if !started {
             scope.fill_defaults();
         }
+        scope.check_namespaces();
         scope
     }
 
     /// The scope that a Schedule's template will have when it runs, with the namespaces that are labelled to be left out.
     pub fn of_template(spec: &Value, excluded_namespaces: &[Text]) -> Self {
         let mut scope = Self::read(spec);
-        scope.namespaces.exclude.extend(excluded_namespaces.iter().map(|n| n.to_string()));
+        scope.leave_out(excluded_namespaces.iter());
         scope.fill_defaults();
+        scope.check_namespaces();
         scope
+    }
+
+    /// The same scope, with the namespaces that are labelled to be left out, as it will be when its backup starts.
+    pub(super) fn at_start(&self, labelled: &[Text]) -> Self {
+        let mut scope = self.clone();
+        if !scope.effective {
+            scope.leave_out(labelled.iter());
+            scope.check_namespaces();
+        }
+        scope
+    }
+
+    fn leave_out<'t>(&mut self, namespaces: impl Iterator<Item = &'t Text>) {
+        for namespace in namespaces {
+            if !self.namespaces.exclude.iter().any(|e| **e == **namespace) {
+                self.namespaces.exclude.push(namespace.to_string());
+            }
+        }
+    }
+
+    /// `ValidateNamespaceIncludesExcludes`, after labelled namespaces were added: so a namespace that is named and labelled is refused.
+    fn check_namespaces(&mut self) {
+        let mut found = Vec::new();
+        self.namespaces.check("namespaces", false, &mut found);
+        found.extend(self.namespaces.include.iter().chain(&self.namespaces.exclude).filter_map(|n| refused(n)));
+        for problem in found {
+            if !self.problems.contains(&problem) {
+                self.problems.push(problem);
+            }
+        }
+    }
+
+    /// Whether there is anything to predict from.
+    pub(super) fn is_known(&self) -> bool {
+        self.kinds != Kinds::Unknown
     }
 
     /// Why Velero would refuse the filters, for people; empty if it would not. Such a backup ends as FailedValidation.
@@ -133,7 +188,7 @@ impl Scope {
         let Kinds::New { namespaced, cluster } = &self.kinds else { return false };
         let own = |list: &[String], auto: &str| list.iter().all(|item| item == auto);
         self.namespaces_are_everything()
-            && !self.selector
+            && !self.selection.is_set()
             && self.policy.is_none()
             && cluster.include.is_empty()
             && cluster.exclude == [SNAPSHOT_CONTENTS]
@@ -155,27 +210,33 @@ impl Scope {
         let old = Lists { include: list("includedResources"), exclude: list("excludedResources") };
         let cluster = Lists { include: list("includedClusterScopedResources"), exclude: list("excludedClusterScopedResources") };
         let namespaced = Lists { include: list("includedNamespaceScopedResources"), exclude: list("excludedNamespaceScopedResources") };
+        let snapshot_locations = list("volumeSnapshotLocations");
         let icr = spec.get("includeClusterResources").and_then(Value::as_bool);
-        let set = |key: &str| spec.get(key).is_some_and(|v| !v.is_null() && v.as_array().is_none_or(|a| !a.is_empty()));
         let uses_old = icr.is_some() || !old.is_empty();
         if uses_old && !(cluster.is_empty() && namespaced.is_empty()) {
             problems.push("old kind filters (includedResources, excludedResources, includeClusterResources) and new ones are mixed".to_owned());
         }
-        namespaces.check("namespaces", false, &mut problems);
         if uses_old {
             old.check("kinds", false, &mut problems);
         } else {
             cluster.check("cluster-scoped kinds", true, &mut problems);
             namespaced.check("namespace-scoped kinds", true, &mut problems);
         }
-        if set("labelSelector") && set("orLabelSelectors") {
+        let present = |key: &str| spec.get(key).is_some_and(|v| !v.is_null());
+        if present("labelSelector") && present("orLabelSelectors") {
             problems.push("labelSelector and orLabelSelectors are both set".to_owned());
         }
         Self {
             namespaces,
             kinds: if uses_old { Kinds::Old { kinds: old, cluster: icr } } else { Kinds::New { namespaced, cluster } },
-            selector: set("labelSelector") || set("orLabelSelectors"),
-            policy: spec.pointer("/resourcePolicy/name").and_then(Value::as_str).filter(|n| !n.is_empty()).map(Text::from),
+            selection: Selection::read(spec),
+            policy: policy_of(spec),
+            group_label: Some(
+                spec.get("volumeGroupSnapshotLabelKey").and_then(Value::as_str).filter(|k| !k.is_empty()).unwrap_or(VOLUME_GROUP).into(),
+            ),
+            snapshot_locations,
+            effective: false,
+            everything: None,
             problems,
         }
     }
@@ -194,13 +255,28 @@ impl Scope {
         }
     }
 
+    /// Fixes whether the namespaces come to all there are, where the cluster was asked.
+    pub(super) fn set_everything(&mut self, everything: bool) {
+        self.everything = Some(everything);
+    }
+
     fn namespaces_are_everything(&self) -> bool {
+        if let Some(everything) = self.everything {
+            return everything;
+        }
         self.namespaces.exclude.is_empty() && self.namespaces.include.iter().all(|n| n == "*")
     }
 }
 
+/// The ConfigMap of `spec.resourcePolicy`; any other kind of reference is passed over (`GetResourcePoliciesFromBackup`).
+fn policy_of(spec: &Value) -> Option<Text> {
+    let text = |key: &str| spec.pointer(key).and_then(Value::as_str).unwrap_or_default();
+    let (kind, name) = (text("/resourcePolicy/kind"), text("/resourcePolicy/name"));
+    kind.eq_ignore_ascii_case("configmap").then(|| name.into())
+}
+
 impl Lists {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.include.is_empty() && self.exclude.is_empty()
     }
 

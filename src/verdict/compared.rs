@@ -1,6 +1,7 @@
 //! The comparisons behind a verdict: Git against cluster, Git against backup, and the differing fields of both as one list. pure
 
 use std::{
+    borrow::Cow,
     cell::OnceCell,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -19,7 +20,7 @@ use crate::{
         Comparison, Leaf, LeafClass, Managers, Observed, Policy, Silence, compare,
         exempt::{Exemptions, Use},
     },
-    object::{FieldPath, Fingerprint, Object, ObjectId, Step, Text, redact::MARK},
+    object::{BodyError, FieldPath, Fingerprint, Object, ObjectId, Place, Step, Text, redact::MARK},
     report::model::FieldReport,
     witness::Failure,
 };
@@ -45,6 +46,11 @@ pub(super) struct Outcome {
     pub holds: bool,
     pub agreement: Agreement,
     pub unjudged: Option<Failure>,
+}
+
+/// A copy that could not be read again, as a failure.
+pub(super) fn body_unread(error: &BodyError) -> Failure {
+    Failure::new(error.kind(), format!("the backup has a copy, but {error}; it is read anew with the next look at the backup"))
 }
 
 /// Whether the other side holds everything that Git sets, and nothing that Git has dropped.
@@ -167,7 +173,8 @@ impl Engine<'_> {
 
     /// A hash of what a comparison reads of an object besides its content: who wrote it, and what was last applied.
     fn facts(&self, object: &Object) -> u64 {
-        print_of(object.meta.managers.as_ref()) ^ print_of(object.meta.applied.as_ref()).rotate_left(1)
+        let here = || print_of(object.meta.managers.as_ref()) ^ print_of(object.meta.applied.as_ref()).rotate_left(1);
+        object.content.place().map_or_else(here, Place::writers)
     }
 
     /// What the schemas of a pair are, for the memo.
@@ -189,7 +196,25 @@ impl Engine<'_> {
         self.memo.trio(key, || self.compare_both(wanted, live, backup))
     }
 
-    fn compare_both(&self, wanted: Wanted<'_>, live: Option<&Object>, backup: Option<&Object>) -> Trio {
+    /// Both comparisons, and whether every body that they needed was there.
+    fn compare_both(&self, wanted: Wanted<'_>, live: Option<&Object>, backup: Option<&Object>) -> (Trio, bool) {
+        let as_git = |o: &Object| !wanted.drops_namespace && o.content.print() == wanted.object.content.print();
+        let as_live = |o: &Object| live.is_some_and(|l| l.content.print() == o.content.print());
+        // A copy that equals what is at hand anyway need not be read again.
+        let (held, unread) = match backup.map(|o| if as_git(o) || as_live(o) { Ok(Cow::Borrowed(o)) } else { o.whole() }) {
+            None => (None, None),
+            Some(Ok(held)) => (Some(held), None),
+            Some(Err(e)) => (None, Some(body_unread(&e))),
+        };
+        let whole = unread.is_none();
+        let mut trio = self.compare_held(wanted, live, held.as_deref());
+        if let Some(failure) = unread {
+            trio.backup = Some(Outcome { holds: false, agreement: Agreement::Differs, unjudged: Some(failure) });
+        }
+        (trio, whole)
+    }
+
+    fn compare_held(&self, wanted: Wanted<'_>, live: Option<&Object>, backup: Option<&Object>) -> Trio {
         let values = Values { wanted, live, backup, parsed: Default::default() };
         let pair = |object: &Object, is_live: bool| -> Comparison {
             // Equal contents need no parsing: a comparison of a thing with itself is empty.
@@ -223,7 +248,7 @@ impl Engine<'_> {
     }
 
     /// An earlier state of Git against a backup's copy.
-    pub(super) fn past(&self, past: Wanted<'_>, copy: &Object) -> Past {
+    pub(super) fn past(&self, past: Wanted<'_>, copy: &Object) -> Result<Past, BodyError> {
         let key = TrioKey {
             desired: past.object.content.print(),
             drops_namespace: past.drops_namespace,
@@ -233,9 +258,10 @@ impl Engine<'_> {
             scaling: self.neighbours.scaling(past.id).1,
         };
         self.memo.past(key, || {
+            let copy = &*copy.whole()?;
             let c = self.compare(past, &past.value(), &copy.content.value(), Other { object: copy, live: false, listed: false });
             let differs = c.leaves.iter().filter(|l| l.class != LeafClass::UnknownField).map(|l| l.path.clone()).collect();
-            Past { holds: Outcome::of(&c).holds, differs: Arc::new(differs) }
+            Ok(Past { holds: Outcome::of(&c).holds, differs: Arc::new(differs) })
         })
     }
 }
@@ -258,7 +284,13 @@ impl Values<'_> {
     }
 
     fn backup(&self) -> &Value {
-        self.parsed[2].get_or_init(|| self.backup.map_or(Value::Null, |o| o.content.value()))
+        self.parsed[2].get_or_init(|| match self.backup {
+            None => Value::Null,
+            Some(o) if o.content.place().is_none() => o.content.value(),
+            // It was not read again because it equals what is at hand.
+            Some(o) if self.live.is_some_and(|l| l.content.print() == o.content.print()) => self.live().clone(),
+            Some(_) => self.desired().clone(),
+        })
     }
 
     /// The leaves of both comparisons as one list in path order.

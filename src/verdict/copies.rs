@@ -16,8 +16,12 @@ use super::{
 use crate::{
     object::{Object, ObjectId, Text},
     report::model::Presence,
-    velero::{Coverage, Names, Scope, Subject, scope::Why},
-    witness::{Archive, BackedUp, Backup, BackupState, Failure, Schedule},
+    velero::{
+        Coverage, Scope, Subject,
+        scope::Why,
+        select::{Plan, View},
+    },
+    witness::{Archive, BackedUp, Backup, BackupState, Failure, MissingObject, Schedule},
 };
 
 /// Labels of an object, as Velero's selectors see them; `None` if they are not known.
@@ -112,18 +116,22 @@ struct Usable<'a> {
     scope: usize,
     /// Entries of the archive that could not be read, as `plural.group|namespace|name`.
     damaged: HashSet<String>,
+    /// Objects that it failed on and does not hold, as `plural.group|namespace|name`.
+    missed: HashSet<String>,
 }
 
 /// Answers for the backups.
 pub(super) struct BackupSide<'a> {
     usable: Vec<Usable<'a>>,
     scopes: Vec<&'a Scope>,
+    /// Each scope played through over the cluster.
+    plans: Vec<Plan<'a, 'a>>,
     /// What was to be backed up besides: scope and for whom.
     design: Vec<(usize, Rc<str>)>,
     schedules: Vec<(usize, &'a Schedule)>,
     trouble: Option<Rc<Failure>>,
     readable: bool,
-    names: Names,
+    view: &'a View<'a>,
 }
 
 /// An object as backups are asked about it.
@@ -137,8 +145,8 @@ pub(super) struct Asked<'s> {
     pub created: Option<Timestamp>,
 }
 
-/// Reasons of filters that depend on other objects or on labels: what such a backup takes, its archive tells.
-const ARCHIVE_TELLS: [&str; 3] = ["related_only", "excluded_namespace", "label_selector"];
+/// Reasons of filters that depend on what is not known: what such a backup takes, its archive tells.
+const ARCHIVE_TELLS: [&str; 5] = ["related_only", "namespace_content", "resource_policy", "pods_unread", "kinds_unread"];
 
 /// Decides each distinct scope once for one object.
 struct Decider<'s, 'a> {
@@ -152,14 +160,14 @@ impl Decider<'_, '_> {
         if let Some(known) = &self.decided.borrow()[scope] {
             return known.clone();
         }
-        let answer = self.side.ask(self.side.scopes[scope], self.asked);
+        let answer = self.side.ask(scope, self.asked);
         self.decided.borrow_mut()[scope] = Some(answer.clone());
         answer
     }
 }
 
 impl<'a> BackupSide<'a> {
-    pub(super) fn of(backed_up: &'a BackedUp, names: Names, now: Timestamp, stale_after: Duration) -> Self {
+    pub(super) fn of(backed_up: &'a BackedUp, view: &'a View<'a>, now: Timestamp, stale_after: Duration) -> Self {
         let trouble = match (backed_up.as_of, &backed_up.failure) {
             (None, Some(failure)) => Some(failure.clone()),
             (None, None) => Some(Failure::new("velero_unread", "Velero's objects were not read yet")),
@@ -181,7 +189,8 @@ impl<'a> BackupSide<'a> {
             label: label(backup),
             content: backup.content.archive().map(|a| &**a).map_err(|f| Rc::new(f.clone())),
             scope: scope(&backup.scope),
-            damaged: backup.content.archive().map_or_else(|_| HashSet::new(), |a| a.diagnostics.iter().filter_map(|d| damaged(&d.file)).collect()),
+            damaged: backup.content.archive().map_or_else(|_| HashSet::new(), |a| a.unreadable.iter().filter_map(damaged).collect()),
+            missed: backup.missing.iter().filter(|m| m.held == Some(false)).filter_map(missed).collect(),
         });
         let usable: Vec<Usable<'_>> = usable.collect();
         let mut design: Vec<(usize, Rc<str>)> = Vec::new();
@@ -194,12 +203,18 @@ impl<'a> BackupSide<'a> {
         let mut failed: Vec<&Backup> = backed_up.backups.iter().filter(failed).filter(|b| !b.counts()).collect();
         failed.sort_by(|a, b| (b.start, &b.name).cmp(&(a.start, &a.name)));
         design.extend(failed.into_iter().map(|b| (scope(&b.scope), format!("backup {} ({})", b.name, b.state.name()).into())));
-        Self { usable, scopes, design, schedules, readable: trouble.is_none(), trouble: trouble.map(Rc::new), names }
+        let plans = scopes.iter().map(|s| Plan::of(s, view)).collect();
+        Self { usable, scopes, plans, design, schedules, readable: trouble.is_none(), trouble: trouble.map(Rc::new), view }
     }
 
     /// Name and start of a usable backup, as sentences say them.
     pub(super) fn label<'s>(&'s self, backup: &'s Backup) -> &'s str {
         self.usable.iter().find(|u| std::ptr::eq(u.backup, backup)).map_or(&*backup.name, |u| &u.label)
+    }
+
+    /// Why nothing can be said of backups, if so.
+    pub(super) fn trouble(&self) -> Option<&Failure> {
+        self.trouble.as_deref()
     }
 
     /// Whether it is known that no usable backup exists at all.
@@ -228,6 +243,7 @@ impl<'a> BackupSide<'a> {
         let decided = RefCell::new(vec![None; self.scopes.len()]);
         let decider = Decider { side: self, asked, decided };
         let mut out = Copies { answers: Vec::with_capacity(1), undecided: None };
+        let mut failed_on = None;
         for usable in &self.usable {
             if let Ok(object) = usable.content.as_ref().map(|a| a.objects.get(id)).map_err(|_| ())
                 && let Some(object) = object
@@ -243,6 +259,11 @@ impl<'a> BackupSide<'a> {
                 Ok(_) => answer,
                 Err(failure) => Copy::Unread(Some(usable.backup), failure.clone()),
             };
+            // It failed on this very object, so what an older one holds is what a restore could bring back.
+            if usable.content.is_ok() && !usable.missed.is_empty() && usable.missed.contains(&key(plural_group, id)) {
+                failed_on.get_or_insert(usable.backup);
+                continue;
+            }
             match decider.covers(usable.scope) {
                 Coverage::In => {
                     out.answers.push(unless(Copy::Missing(usable.backup)));
@@ -258,6 +279,10 @@ impl<'a> BackupSide<'a> {
                     });
                 }
             }
+        }
+        if let Some(backup) = failed_on {
+            out.answers.push(Copy::Missing(backup));
+            return out;
         }
         let mut open = None;
         for (scope, whose) in &self.design {
@@ -288,16 +313,25 @@ impl<'a> BackupSide<'a> {
 
     /// Every backup's answer for one object, newest start first, unusable ones included; for `explain`.
     pub(super) fn coverage(&self, backup: &Backup, asked: &Asked<'_>) -> Coverage {
-        self.ask(&backup.scope, asked)
+        match self.scopes.iter().position(|s| **s == *backup.scope) {
+            Some(scope) => self.ask(scope, asked),
+            None => self.ask_filters(&backup.scope, asked),
+        }
     }
 
-    fn ask(&self, scope: &Scope, asked: &Asked<'_>) -> Coverage {
+    /// What is live is decided with all that is around it; what is not, by the filters alone.
+    fn ask(&self, scope: usize, asked: &Asked<'_>) -> Coverage {
+        self.plans[scope].coverage_of(asked.id).unwrap_or_else(|| self.ask_filters(self.scopes[scope], asked))
+    }
+
+    fn ask_filters(&self, scope: &Scope, asked: &Asked<'_>) -> Coverage {
         let Asked { id, plural_group, namespaced, .. } = *asked;
         let labels = (asked.labels)();
-        let complete = self.names.of_kind(&id.gk).is_some_and(|n| n.complete);
+        let names = self.view.names();
+        let complete = names.of_kind(&id.gk).is_some_and(|n| n.complete);
         // Whether it is being deleted now says nothing about what a backup was asked to hold.
         let subject = |namespaced| Subject { id, resource: plural_group, namespaced, complete, labels: labels.as_deref(), terminating: false };
-        let ask = |namespaced| scope.covers(&subject(namespaced), &self.names);
+        let ask = |namespaced| scope.covers(&subject(namespaced), names);
         match namespaced {
             Some(namespaced) => ask(namespaced),
             None => match (ask(true), ask(false)) {
@@ -316,6 +350,10 @@ fn passed_over(usable: &Usable<'_>, created: Option<Timestamp>) -> bool {
 
 fn key(plural_group: &str, id: &ObjectId) -> String {
     format!("{plural_group}|{}|{}", id.namespace.as_deref().unwrap_or_default(), id.name)
+}
+
+fn missed(object: &MissingObject) -> Option<String> {
+    Some(format!("{}|{}|{}", object.resource.as_ref()?, object.namespace.as_deref().unwrap_or_default(), object.name))
 }
 
 /// The object that an entry of an archive is for, by its path: `resources/<plural.group>/[<version>/]namespaces/<ns>/<name>.json` or
@@ -341,7 +379,8 @@ mod tests {
     use crate::verdict::world::{Snapshot, World, scope_of, scope_unknown};
 
     fn says(world: &World, name: &str) -> String {
-        let side = BackupSide::of(&world.backed_up, Names::of(&world.live.kinds), world.now, Duration::from_secs(900));
+        let view = View::of(&world.live, "velero");
+        let side = BackupSide::of(&world.backed_up, &view, world.now, Duration::from_secs(900));
         let id = ObjectId::new("apps", "Deployment", Some("shop"), name);
         let labels = || Some(Arc::default());
         let created = world.live.objects.get(&id).and_then(|o| o.meta.created);
@@ -373,6 +412,9 @@ mod tests {
         let rows = [
             (World::new().backup(old()).backup(new().holding(cart())), "held by new"),
             (World::new().backup(old()).backup(new()), "missing from new"),
+            (World::new().backup(old()).backup(new().failed_on("deployments.apps", "shop", "cart")), "held by old"),
+            (World::new().backup(new().failed_on("deployments.apps", "shop", "cart")), "missing from new"),
+            (World::new().backup(old()).backup(new().failed_on("deployments.apps", "shop", "pay")), "missing from new"),
             (World::new().backup(old()).backup(elsewhere()), "held by old"),
             (World::new().backup(old()).backup(elsewhere().holding(cart())), "held by new"),
             (World::new().backup(old()).backup(new().unread()), "content_unread (new)"),

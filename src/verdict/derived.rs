@@ -15,8 +15,8 @@ mod tests;
 pub(super) use table::Rule;
 use table::{CONTROL_PLANE, INSTALLERS, RULES, When};
 
-use super::memo::{Memo, print_of};
-use crate::object::{GroupKind, Object, ObjectId};
+use super::memo::Memo;
+use crate::object::{BodyError, GroupKind, Object, ObjectId};
 
 /// The rule for objects whose owner is recoverable.
 pub(super) const OWNED: (&str, &str) = ("owned", "Its controller makes it again from its owner");
@@ -27,22 +27,24 @@ fn holds_data(gk: &GroupKind) -> bool {
 }
 
 /// Finds the rule that says a controller makes this object again. `service` gives the Service of the same name, if there is one.
-pub(super) fn rule_for(object: &Object, service: &dyn Fn(&ObjectId) -> Option<Value>, memo: &Memo) -> Option<&'static Rule> {
-    let of_kind = |r: &Rule| {
+pub(super) fn rule_for(object: &Object, service: &dyn Fn(&ObjectId) -> Option<Value>, memo: &Memo) -> Result<Option<&'static Rule>, BodyError> {
+    let of_kind = |r: &Rule, object: &Object| {
         if r.kinds.is_empty() { may_be_installed(object) } else { r.kinds.iter().any(|(g, k)| object.id.gk.is(g, k)) }
     };
-    if !RULES.iter().any(of_kind) {
-        return None;
+    // Who wrote an object whose body is on a shelf is not known before it is read.
+    let open = object.content.place().is_some() && !holds_data(&object.id.gk);
+    if !open && !RULES.iter().any(|r| of_kind(r, object)) {
+        return Ok(None);
     }
-    let managers = print_of(object.meta.managers.as_ref());
     // Endpoints depend on another object, so their answer cannot be remembered by their own content.
     let context = object.id.gk.is("", "Endpoints");
     let find = || {
+        let object = &*object.whole()?;
         let value = OnceCell::new();
-        RULES.iter().position(|r| of_kind(r) && r.when.iter().all(|w| w.holds(object, &value, service)))
+        Ok(RULES.iter().position(|r| of_kind(r, object) && r.when.iter().all(|w| w.holds(object, &value, service))))
     };
-    let found = if context { find() } else { memo.rule(object.content.print(), managers, find) };
-    found.and_then(|n| RULES.get(n))
+    let found = if context { find() } else { memo.rule(object.content.print(), memo.writers(object), find) };
+    Ok(found?.and_then(|n| RULES.get(n)))
 }
 
 fn may_be_installed(object: &Object) -> bool {

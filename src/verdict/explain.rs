@@ -1,5 +1,7 @@
 //! Every piece of evidence for one object: file, line, commit, owner, each backup's copy, three diffs, what a restore would do. pure
 
+mod never;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     Inputs, Memo,
-    compared::{Other, hide, show},
+    compared::{Other, body_unread, hide, show},
     copies::{Asked, Copy},
     join::{Case, Join},
 };
@@ -15,9 +17,9 @@ use crate::{
     config::AppName,
     drift::{self, Comparison, LeafClass},
     object::{FieldPath, Object, ObjectId, Text, redact::MARK},
-    report::model::{ObjectReport, Report},
-    velero::Coverage,
-    witness::{Backup, BackupState, Commit, Failure},
+    report::model::{ObjectReport, ProofOf, ProofReport, Report, VolumeReport},
+    velero::{Coverage, select::View},
+    witness::{Backup, BackupState, Commit, Failure, MissingObject},
 };
 
 /// The document that `explain` prints.
@@ -35,6 +37,12 @@ pub struct Explanation {
     pub diffs: Vec<Diff>,
     /// What a restore of the backup that speaks would do to it now.
     pub restore: RestoreEffect,
+    /// The same with `existingResourcePolicy: update`.
+    pub restore_with_update: RestoreEffect,
+    /// Of a PersistentVolumeClaim: whether anybody keeps its bytes.
+    pub volume: Option<VolumeReport>,
+    /// Whether its namespace was ever brought back.
+    pub proof: Option<ProofReport>,
 }
 
 /// What Git says of an object.
@@ -125,7 +133,10 @@ pub enum Holds {
         same_as_live: Option<bool>,
     },
     /// None, although its scope takes it.
-    Missing,
+    Missing {
+        /// What the backup's log of errors says of it.
+        error: Option<String>,
+    },
     /// None, by its scope.
     Outside {
         /// Why.
@@ -220,30 +231,22 @@ pub enum RestoreEffect {
     SkipSame,
     /// It exists and differs: it is left alone with a warning, and overwritten only with `existingResourcePolicy: update`.
     SkipDiffers,
-    /// Velero never restores this kind.
+    /// It exists and differs: with `existingResourcePolicy: update` it is patched to what the backup holds, which rolls it back.
+    Overwrite,
+    /// It exists and differs: of a ServiceAccount, the backup's secrets, labels and annotations are added, and what the cluster has wins.
+    Merge,
+    /// Velero never restores it: by its kind, or because Kubernetes makes it.
     NeverRestored,
     /// It cannot be said.
     Unknown,
 }
 
-/// Kinds that Velero does not restore (pkg/restore `nonRestorableResources`).
-const NEVER_RESTORED: [(&str, &str); 9] = [
-    ("", "Node"),
-    ("", "Event"),
-    ("events.k8s.io", "Event"),
-    ("velero.io", "Backup"),
-    ("velero.io", "Restore"),
-    ("velero.io", "ResticRepository"),
-    ("velero.io", "BackupRepository"),
-    ("storage.k8s.io", "CSINode"),
-    ("storage.k8s.io", "VolumeAttachment"),
-];
-
 /// Every piece of evidence for one object of a report that was judged from the same inputs; `None` if the report does not know it.
 pub fn explain(inputs: &Inputs<'_>, report: &Report, id: &ObjectId) -> Option<Explanation> {
     let object = report.objects.iter().find(|o| o.id == *id)?.clone();
     let memo = Memo::default();
-    let join = Join::of(inputs, &memo);
+    let view = View::of(inputs.live, &inputs.config.velero.namespace);
+    let join = Join::of(inputs, &view, &memo);
     let case = &join.cases[join.find(id)?];
     let teller = Teller { join: &join, case, secret: id.gk.is("", "Secret") };
     Some(Explanation {
@@ -251,7 +254,14 @@ pub fn explain(inputs: &Inputs<'_>, report: &Report, id: &ObjectId) -> Option<Ex
         live: teller.live(),
         backups: teller.backups(),
         diffs: teller.diffs(),
-        restore: teller.restore(),
+        restore: teller.restore(false),
+        restore_with_update: teller.restore(true),
+        volume: report
+            .volumes
+            .iter()
+            .find(|v| id.gk.is("", "PersistentVolumeClaim") && id.namespace.as_ref() == Some(&v.namespace) && v.name == id.name)
+            .cloned(),
+        proof: report.proofs.iter().find(|p| matches!(&p.of, ProofOf::Namespace(n) if Some(n) == id.namespace.as_ref())).cloned(),
         object,
     })
 }
@@ -287,7 +297,7 @@ impl Teller<'_, '_> {
         let copy = self.case.copies.held();
         let holds = |past: &Object| {
             let wanted = super::compared::Wanted { id: &self.case.id, object: past, drops_namespace };
-            copy.map(|(_, copy)| self.join.engine.past(wanted, copy).holds)
+            copy.and_then(|(_, copy)| Some(self.join.engine.past(wanted, copy).ok()?.holds))
         };
         let of = |s: &crate::witness::PastState| HistoryEvidence {
             since: s.since.clone(),
@@ -329,7 +339,11 @@ impl Teller<'_, '_> {
     /// Git against another side.
     fn against(&self, other: &Object, live: bool) -> Option<Comparison> {
         let wanted = self.case.claim?.wanted(&self.case.id);
-        let side = Other { object: other, live, listed: live };
+        let other = match other.whole() {
+            Ok(other) => other,
+            Err(e) => return Some(Comparison { unjudged: Some(body_unread(&e)), ..Comparison::default() }),
+        };
+        let side = Other { object: &other, live, listed: live };
         Some(self.join.engine.compare(wanted, &wanted.value(), &other.content.value(), side))
     }
 
@@ -341,6 +355,13 @@ impl Teller<'_, '_> {
         let labels = || self.join.labels_of(self.case.any());
         let asked = Asked { id, plural_group, namespaced: *namespaced, labels: &labels, created: None };
         let covers = |b: &Backup| self.join.backups.coverage(b, &asked);
+        let error = |b: &Backup| {
+            let own = |m: &&MissingObject| {
+                m.held != Some(true) && m.name == id.name && m.namespace.as_ref().is_none_or(|n| Some(n) == id.namespace.as_ref())
+            };
+            let kind = |m: &&MissingObject| m.resource.as_deref().is_none_or(|r| *r == **plural_group);
+            b.missing.iter().filter(own).find(kind).map(|m| m.message.clone())
+        };
         let holds = |b: &Backup| match b.content.archive() {
             Err(failure) => Holds::Unread { failure: failure.clone() },
             Ok(archive) => match (archive.objects.get(&self.case.id), covers(b)) {
@@ -348,7 +369,8 @@ impl Teller<'_, '_> {
                     same_as_git: self.against(copy, false).filter(|c| c.unjudged.is_none()).map(|c| super::compared::agrees(&c)),
                     same_as_live: self.case.live.body().map(|l| l.content.print() == copy.content.print()),
                 },
-                (None, Coverage::In) => Holds::Missing,
+                _ if error(b).is_some() => Holds::Missing { error: error(b) },
+                (None, Coverage::In) => Holds::Missing { error: None },
                 (None, Coverage::Out(why)) => Holds::Outside { why: why.message },
                 (None, Coverage::Unknown(why)) => Holds::Undecided { why: why.message },
             },
@@ -369,7 +391,8 @@ impl Teller<'_, '_> {
             (format!("Git{revision}"), c.wanted(&self.case.id).value())
         });
         let live = self.case.live.last().filter(|o| !o.meta.partial).map(|o| ("cluster".to_owned(), o));
-        let held = self.case.copies.held().map(|(b, o)| (format!("backup {}", b.name), o));
+        let whole = self.case.copies.held().and_then(|(b, o)| Some((format!("backup {}", b.name), o.whole().ok()?)));
+        let held = whole.as_ref().map(|(label, o)| (label.clone(), &**o));
         let mut out = Vec::new();
         for (other, is_live) in [(&live, true), (&held, false)] {
             if let (Some((git, desired)), Some((label, object))) = (&git, other)
@@ -431,9 +454,19 @@ impl Teller<'_, '_> {
         }
     }
 
-    fn restore(&self) -> RestoreEffect {
-        if NEVER_RESTORED.iter().any(|(group, kind)| self.case.id.gk.is(group, kind)) {
+    fn restore(&self, update: bool) -> RestoreEffect {
+        let differs = match () {
+            () if self.case.id.gk.is("", "ServiceAccount") => RestoreEffect::Merge,
+            () if update => RestoreEffect::Overwrite,
+            () => RestoreEffect::SkipDiffers,
+        };
+        if never::by_kind(&self.case.id) {
             return RestoreEffect::NeverRestored;
+        }
+        match self.case.copies.held().map(|(_, copy)| copy.whole()) {
+            Some(Err(_)) => return RestoreEffect::Unknown,
+            Some(Ok(copy)) if never::made_by_kubernetes(&self.case.id, &copy.content.value()) => return RestoreEffect::NeverRestored,
+            _ => {}
         }
         match (&self.case.copies.answers[..], &self.case.live) {
             ([Copy::Missing(_) | Copy::Wanted(_) | Copy::Outside], _) => RestoreEffect::Nothing,
@@ -441,7 +474,7 @@ impl Teller<'_, '_> {
             ([Copy::Held(_, copy)], super::sides::Cluster::Present(live)) if !live.meta.partial && copy.content.print() == live.content.print() => {
                 RestoreEffect::SkipSame
             }
-            ([Copy::Held(..)], super::sides::Cluster::Present(live)) if !live.meta.partial => RestoreEffect::SkipDiffers,
+            ([Copy::Held(..)], super::sides::Cluster::Present(live)) if !live.meta.partial => differs,
             _ => RestoreEffect::Unknown,
         }
     }

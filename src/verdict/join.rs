@@ -4,7 +4,7 @@ use std::{rc::Rc, sync::Arc};
 
 use super::{
     Inputs,
-    compared::{Engine, Trio},
+    compared::{Engine, Trio, body_unread},
     copies::{Asked, BackupSide, Copies, Labels},
     declared::{Claim, Former, GitSide, Undeclared},
     derived::{Rule, owner_of, rule_for},
@@ -22,7 +22,7 @@ use crate::{
     drift::exempt::{Exemption, Exemptions},
     object::{GroupKind, Object, ObjectId},
     report::model::{Drift, Presence, Recovery, Side, UnknownSide},
-    velero::Names,
+    velero::select::View,
     witness::{Failure, KindState, Listing},
 };
 
@@ -74,15 +74,23 @@ pub(super) enum Made {
     By(&'static Rule),
     /// The controller of its owner (the case at this index), if that is recoverable.
     From(usize, Tri),
+    /// It cannot be said: the only copy could not be read again.
+    Unread,
 }
 
 impl Made {
+    /// Whether a controller made it, as far as is known.
+    fn by_controller(self) -> bool {
+        matches!(self, Self::By(_) | Self::From(..))
+    }
+
     /// Whether a controller makes it again from something that is recoverable.
     pub(super) fn again(self) -> Tri {
         match self {
             Self::No => Tri::No,
             Self::By(_) => Tri::Yes,
             Self::From(_, recoverable) => recoverable,
+            Self::Unread => Tri::Unknown,
         }
     }
 }
@@ -109,6 +117,14 @@ impl<'a> Case<'a> {
     /// The object as any witness has it: live first, then Git, then a backup.
     pub(super) fn any(&self) -> Option<&'a Object> {
         self.live.last().or_else(|| self.claim.map(|c| &c.desired.object)).or_else(|| self.copies.any())
+    }
+
+    /// Why the backup's copy could not be compared although the cluster's could, or could not be read again.
+    fn unread(&self) -> Option<Failure> {
+        let compared = self.trio.as_ref().filter(|t| t.live.as_ref().is_some_and(|o| o.unjudged.is_none()));
+        let unjudged = compared.and_then(|t| t.backup.as_ref()).and_then(|o| o.unjudged.clone());
+        let gone = || matches!(self.made, Made::Unread).then(|| self.copies.any()?.whole().err().map(|e| body_unread(&e))).flatten();
+        unjudged.or_else(gone)
     }
 
     /// Why the comparison with Git could not be made, if so.
@@ -142,14 +158,14 @@ pub(super) struct Join<'a> {
 }
 
 impl<'a> Join<'a> {
-    pub(super) fn of(inputs: &'a Inputs<'a>, memo: &'a Memo) -> Self {
+    pub(super) fn of(inputs: &'a Inputs<'a>, view: &'a View<'a>, memo: &'a Memo) -> Self {
         let (declared, live, backed_up, config, now) = (inputs.declared, inputs.live, inputs.backed_up, inputs.config, inputs.now);
         let own = config.ignore.iter().filter(|r| r.expires.is_none_or(|e| e > now)).map(Exemption::of);
         let exempt = Exemptions::new(own.chain(super::imports::exemptions(live)).collect());
         memo.begin(Engine::policy_print(&exempt, &config.managers));
         let kinds = Kinds::of(declared, live, backed_up);
         let cluster = ClusterSide::of(live, now, config.stale_after);
-        let backups = BackupSide::of(backed_up, Names::of(&live.kinds), now, config.stale_after);
+        let backups = BackupSide::of(backed_up, view, now, config.stale_after);
         let seen = |id: &ObjectId| live.objects.contains_key(id) || backups.holds(id);
         let git = GitSide::of(declared, config, now, &kinds, memo, &seen);
         let schemas = SchemaSide::new(live, kinds.definitions(), memo);
@@ -200,7 +216,7 @@ impl<'a> Join<'a> {
 
     /// Labels of an object for Velero's selectors, read when they are asked for.
     pub(super) fn labels_of(&self, object: Option<&Object>) -> Labels {
-        object.map(|o| self.memo.labels(&o.content))
+        object.and_then(|o| self.memo.labels(o).ok())
     }
 
     fn case(&self, id: ObjectId, kind: &Kind, (claim, live): Found<'a>) -> Case<'a> {
@@ -249,7 +265,7 @@ impl<'a> Join<'a> {
 
     fn service(&self, id: &ObjectId) -> Option<serde_json::Value> {
         let case = &self.cases[self.find(id)?];
-        case.any().map(|o| o.content.value())
+        Some(case.any()?.whole().ok()?.content.value())
     }
 
     /// Decides every case; a case that its owner decides waits for the owner.
@@ -263,7 +279,7 @@ impl<'a> Join<'a> {
                 chain.push((n, made));
                 next = match made {
                     Made::From(owner, _) => Some(owner),
-                    Made::No | Made::By(_) => None,
+                    Made::No | Made::By(_) | Made::Unread => None,
                 };
             }
             while let Some((n, made)) = chain.pop() {
@@ -285,10 +301,11 @@ impl<'a> Join<'a> {
             return Made::No;
         }
         let Some(object) = case.live.last().or_else(|| case.copies.any()) else { return Made::No };
-        if let Some(rule) = rule_for(object, &|id| self.service(id), self.memo) {
-            return Made::By(rule);
+        match rule_for(object, &|id| self.service(id), self.memo) {
+            Ok(Some(rule)) => Made::By(rule),
+            Ok(None) => self.owner(case).map_or(Made::No, |owner| Made::From(owner, Tri::Unknown)),
+            Err(_) => Made::Unread,
         }
-        self.owner(case).map_or(Made::No, |owner| Made::From(owner, Tri::Unknown))
     }
 
     fn decide(&mut self, n: usize, made: Made) {
@@ -309,7 +326,7 @@ impl<'a> Join<'a> {
         let candidates = case.copies.candidates(same_as_git, same_as_live);
         let possible = possible(git.tri(), case.live.tri(), made.again(), candidates);
         let agreement = case.trio.as_ref().and_then(|t| t.live.as_ref()).filter(|o| o.unjudged.is_none()).map(|o| o.agreement);
-        let drift = drift(git.declares(), case.live.tri(), agreement, !matches!(made, Made::No));
+        let drift = drift(git.declares(), case.live.tri(), agreement, made.by_controller());
         let case = &mut self.cases[n];
         case.git = git;
         case.extraneous = extraneous;
@@ -323,7 +340,7 @@ impl<'a> Join<'a> {
         let object = case.live.last().or_else(|| case.copies.any());
         // Marks are copied from a Deployment to its ReplicaSets and from a Service to its EndpointSlices, so on what a controller makes
         // they say nothing.
-        let made = !matches!(made, Made::No);
+        let made = made.by_controller();
         match self.git.undeclared(&case.id, object.and_then(|o| o.meta.mark.as_ref())) {
             Undeclared::Claimed(failure) => Git::Unknown(failure),
             Undeclared::Marked(failure) | Undeclared::Suspected(failure) if !made => Git::Unknown(failure),
@@ -390,7 +407,8 @@ impl<'a> Join<'a> {
             _ => {}
         }
         if case.recovery == Recovery::Unknown {
-            if let Some(failure) = case.copies.failure() {
+            let unread = || case.unread();
+            if let Some(failure) = case.copies.failure().or_else(unread) {
                 add(Side::Backup, &failure);
             }
             if let Made::From(owner, Tri::Unknown) = case.made

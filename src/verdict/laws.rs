@@ -137,7 +137,7 @@ fn reversed(world: &World) -> World {
     for backup in &mut other.backed_up.backups {
         if let BackupContent::Read(archive) = &backup.content {
             let mut turned = (**archive).clone();
-            turned.objects = archive.objects.iter().map(|(id, o)| (id.clone(), o.clone())).collect();
+            turned.objects = archive.objects.values().cloned().collect();
             backup.content = BackupContent::Read(Arc::new(turned));
         }
     }

@@ -15,7 +15,7 @@ use super::{
     fast::{FastMap, quick_hash},
     schemas::PairPrint,
 };
-use crate::object::{Content, Fingerprint, Packed};
+use crate::object::{BodyError, Fingerprint, Object, Packed, Place};
 
 /// Entries that a memo keeps of each sort if nothing else is asked for: enough for some 200,000 objects.
 const DEFAULT_CAP: usize = 200_000;
@@ -163,14 +163,19 @@ impl Memo {
         self.schemas.borrow_mut().sweep(round);
     }
 
-    fn remember<K: Eq + Hash, V: Clone>(&self, cache: &RefCell<Cache<K, V>>, key: K, make: impl FnOnce() -> V) -> (V, bool) {
+    fn try_remember<K: Eq + Hash, V: Clone, E>(
+        &self,
+        cache: &RefCell<Cache<K, V>>,
+        key: K,
+        make: impl FnOnce() -> Result<V, E>,
+    ) -> Result<(V, bool), E> {
         let round = self.round.get();
         if let Some(value) = cache.borrow_mut().get(&key, round) {
-            return (value, true);
+            return Ok((value, true));
         }
-        let value = make();
+        let value = make()?;
         cache.borrow_mut().put(key, value.clone(), round, self.cap);
-        (value, false)
+        Ok((value, false))
     }
 
     fn count(&self, reused: bool) {
@@ -178,33 +183,54 @@ impl Memo {
         counter.set(counter.get() + 1);
     }
 
-    pub(super) fn trio(&self, key: TrioKey, make: impl FnOnce() -> Trio) -> Arc<Trio> {
-        let (trio, reused) = self.remember(&self.trios, key, || Arc::new(make()));
-        self.count(reused);
+    /// `make` says whether what it made may be remembered: what could not be read may be read the next time.
+    pub(super) fn trio(&self, key: TrioKey, make: impl FnOnce() -> (Trio, bool)) -> Arc<Trio> {
+        let round = self.round.get();
+        if let Some(trio) = self.trios.borrow_mut().get(&key, round) {
+            self.count(true);
+            return trio;
+        }
+        let (trio, lasts) = make();
+        let trio = Arc::new(trio);
+        if lasts {
+            self.trios.borrow_mut().put(key, trio.clone(), round, self.cap);
+        }
+        self.count(false);
         trio
     }
 
-    pub(super) fn past(&self, key: TrioKey, make: impl FnOnce() -> Past) -> Past {
-        let (past, reused) = self.remember(&self.pasts, key, make);
+    pub(super) fn past(&self, key: TrioKey, make: impl FnOnce() -> Result<Past, BodyError>) -> Result<Past, BodyError> {
+        let (past, reused) = self.try_remember(&self.pasts, key, make)?;
         self.count(reused);
-        past
+        Ok(past)
     }
 
     /// Which rule of [`super::derived`] says so, by content alone.
-    pub(super) fn rule(&self, content: Fingerprint, managers: u64, make: impl FnOnce() -> Option<usize>) -> Option<usize> {
-        self.remember(&self.rules, (content, managers), make).0
+    pub(super) fn rule(
+        &self,
+        content: Fingerprint,
+        managers: u64,
+        make: impl FnOnce() -> Result<Option<usize>, BodyError>,
+    ) -> Result<Option<usize>, BodyError> {
+        Ok(self.try_remember(&self.rules, (content, managers), make)?.0)
     }
 
-    /// The labels of a content.
-    pub(super) fn labels(&self, content: &Content) -> Arc<Map<String, Value>> {
-        let read = || Arc::new(content.value().pointer("/metadata/labels").and_then(Value::as_object).cloned().unwrap_or_default());
-        self.remember(&self.labels, content.print(), read).0
+    /// Stands for who wrote an object: another number, other managedFields.
+    pub(super) fn writers(&self, object: &Object) -> u64 {
+        object.content.place().map_or_else(|| print_of(object.meta.managers.as_ref()), Place::writers)
+    }
+
+    /// The labels of an object.
+    pub(super) fn labels(&self, object: &Object) -> Result<Arc<Map<String, Value>>, BodyError> {
+        let labels = |value: Value| value.pointer("/metadata/labels").and_then(Value::as_object).cloned().unwrap_or_default();
+        let read = || Ok(Arc::new(labels(object.whole()?.content.value())));
+        Ok(self.try_remember(&self.labels, object.content.print(), read)?.0)
     }
 
     /// The schemas in a CustomResourceDefinition. Read once for each content: some definitions are a megabyte.
-    pub(super) fn schema(&self, content: &Content) -> Option<Arc<crate::drift::schema::Definition>> {
-        let read = || crate::drift::schema::definition::read(&content.value()).map(Arc::new);
-        self.remember(&self.schemas, content.print(), read).0
+    pub(super) fn schema(&self, object: &Object) -> Option<Arc<crate::drift::schema::Definition>> {
+        let read = || Ok::<_, BodyError>(crate::drift::schema::definition::read(&object.whole()?.content.value()).map(Arc::new));
+        self.try_remember(&self.schemas, object.content.print(), read).ok()?.0
     }
 
     /// Definitions of this run whose schemas could not be read in full.
@@ -216,14 +242,14 @@ impl Memo {
     }
 
     /// What a CustomResourceDefinition defines; empty texts if it is not one.
-    pub(super) fn definition(&self, content: &Content) -> Arc<Definition> {
+    pub(super) fn definition(&self, object: &Object) -> Result<Arc<Definition>, BodyError> {
         let read = || {
-            let value = content.value();
+            let value = object.whole()?.content.value();
             let text = |p: &str| value.pointer(p).and_then(Value::as_str).unwrap_or_default().to_owned();
             let namespaced = text("/spec/scope") != "Cluster";
-            Arc::new(Definition { kind: text("/spec/names/kind"), plural: text("/spec/names/plural"), namespaced })
+            Ok(Arc::new(Definition { kind: text("/spec/names/kind"), plural: text("/spec/names/plural"), namespaced }))
         };
-        self.remember(&self.definitions, content.print(), read).0
+        Ok(self.try_remember(&self.definitions, object.content.print(), read)?.0)
     }
 }
 

@@ -43,7 +43,7 @@ impl Neighbours {
         }
         for (scaling, print) in out.targets.values_mut() {
             scaling.by.sort_by(|a, b| a.name.cmp(&b.name));
-            *print = quick_hash(Some(&format!("{scaling:?}")));
+            *print = quick_hash(Some(format!("{scaling:?}").as_bytes()));
         }
         out
     }

@@ -132,9 +132,9 @@ impl<'a> SchemaSide<'a> {
     fn definition(&self, gvk: &Gvk) -> Option<(std::sync::Arc<Definition>, bool)> {
         // A definition is named `<plural>.<group>`; only those of this group are worth parsing.
         let of_group = self.definitions.iter().filter(|d| d.id.name.split_once('.').is_some_and(|(_, group)| *group == *gvk.gk.group));
-        let object = of_group.into_iter().find(|d| self.memo.definition(&d.content).kind == *gvk.gk.kind)?;
+        let object = of_group.into_iter().find(|d| self.memo.definition(d).is_ok_and(|known| known.kind == *gvk.gk.kind))?;
         let own = self.live.objects.get(&object.id).is_some_and(|o| std::ptr::eq(&**o, *object));
-        Some((self.memo.schema(&object.content)?, own))
+        Some((self.memo.schema(object)?, own))
     }
 
     /// What is known of the version that Git names and of the one in which the other side was read.

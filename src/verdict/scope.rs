@@ -83,7 +83,7 @@ impl<'a> Kinds<'a> {
         }
         // A definition is named `<plural>.<group>`; only those of this group are worth parsing.
         let of_group = self.definitions.iter().filter(|d| d.id.name.split_once('.').is_some_and(|(_, group)| group == &*gk.group));
-        of_group.map(|d| memo.definition(&d.content)).find(|d| d.kind == *gk.kind).map(|d| facts(d.namespaced, &d.plural))
+        of_group.filter_map(|d| memo.definition(d).ok()).find(|d| d.kind == *gk.kind).map(|d| facts(d.namespaced, &d.plural))
     }
 
     /// `plural.group` of a kind, guessed from its name if nobody says (lower case with an `s`, as client-go guesses).

@@ -86,7 +86,7 @@ impl Teller<'_, '_> {
             Recovery::Derived => match self.case.made {
                 Made::By(rule) => rule.reason.into(),
                 Made::From(owner, _) => format!("its controller makes it again from {}", self.join.cases[owner].id),
-                Made::No => "a controller makes it again".into(),
+                Made::No | Made::Unread => "a controller makes it again".into(),
             },
             Recovery::Resurrected => self.resurrected(),
             Recovery::Unknown => match unknown.first() {

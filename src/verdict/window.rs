@@ -75,7 +75,9 @@ fn relate(
     let mut nearest: Option<(usize, usize)> = None;
     for (n, state) in states.iter().enumerate().skip(1).take(MOST_STATES) {
         let Some(past) = &state.object else { continue };
-        let past = join.engine.past(Wanted { id: &case.id, object: past, drops_namespace }, object);
+        let Ok(past) = join.engine.past(Wanted { id: &case.id, object: past, drops_namespace }, object) else {
+            return Relation { cause: Cause::Unknown, commits: commits_of(since_backup(states, backup)) };
+        };
         if past.holds {
             return Relation { cause: Cause::Behind { holds: state.since.clone() }, commits: commits_of(&states[..n]) };
         }

@@ -1,6 +1,6 @@
 //! A small language to build worlds for tests: what Git declares, what runs, what is backed up. pure
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use super::{Inputs, Memo, Onsets, judge};
 use crate::{
     config::{App, AppName, ArchiveLimits, Cluster, Config, History, LayerRules, Metrics, Render, Renderer, Sandbox, SourceName, Velero, Web},
-    object::{GroupKind, Object, ObjectId, Redactor, admit, builtin::builtin},
+    object::{GroupKind, Object, Redactor, admit, builtin::builtin},
     report::model::{ObjectReport, Report},
     velero::Scope,
     witness::{
-        AppHistory, AppState, Archive, BackedUp, Backup, BackupContent, BackupState, Commit, Declared, Desired, Diagnostic, Failure, KindState,
-        Listing, Live, Observed, Origin, PastState, RenderEvidence, Rendered, Schedule, SourceState, Tip,
+        AppHistory, AppState, Archive, BackedUp, Backup, BackupContent, BackupState, Commit, Declared, Desired, Failure, KindState, Listing, Live,
+        MissingObject, Observed, Origin, PastState, RenderEvidence, Rendered, Schedule, Side, SideFiles, SourceState, Tip, VolumeCopy,
     },
 };
 
@@ -59,7 +59,7 @@ pub(crate) fn scope_of(namespaces: &[&str], resources: &[&str]) -> Scope {
 
 /// Filters of which nothing can be said.
 pub(crate) fn scope_unknown() -> Scope {
-    Scope::of_backup(&json!({"includeClusterResources":true,"labelSelector":{"matchLabels":{"team":"shop"}}}), true)
+    Scope::of_backup(&json!({"includedClusterScopedResources":["*"],"resourcePolicy":{"kind":"configmap","name":"gone"}}), true)
 }
 
 /// One backup.
@@ -85,11 +85,12 @@ impl Snapshot {
             scope: Arc::new(scope_of(&[], &[])),
             content: BackupContent::Read(Arc::default()),
             side: Arc::default(),
+            volumes: Default::default(),
         })
     }
 
     pub(crate) fn holding(mut self, objects: Vec<Value>) -> Self {
-        let objects: HashMap<ObjectId, Arc<Object>> = objects.into_iter().map(take).map(|o| (o.id.clone(), Arc::new(o))).collect();
+        let objects = objects.into_iter().map(take).map(Arc::new).collect();
         self.0.content = BackupContent::Read(Arc::new(Archive { objects, ..Archive::default() }));
         self
     }
@@ -101,6 +102,32 @@ impl Snapshot {
 
     pub(crate) fn state(mut self, state: BackupState) -> Self {
         self.0.state = state;
+        self
+    }
+
+    /// It ended as PartiallyFailed and does not hold this.
+    pub(crate) fn failed_on(mut self, resource: &str, namespace: &str, name: &str) -> Self {
+        self.0.state = BackupState::Degraded;
+        self.0.missing.push(MissingObject {
+            resource: Some(resource.into()),
+            namespace: Some(namespace.into()),
+            name: name.into(),
+            held: Some(false),
+            message: "Error backing up item: pre hook failed".into(),
+        });
+        self
+    }
+
+    /// Its files about volumes were read, and say this.
+    pub(crate) fn volumes(mut self, copies: Vec<VolumeCopy>) -> Self {
+        let side = SideFiles { volumes: Side::Read(copies), ..SideFiles::default() };
+        self.0.side = Arc::new(side);
+        self
+    }
+
+    /// Changes whatever else a test needs.
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Backup)) -> Self {
+        change(&mut self.0);
         self
     }
 
@@ -125,8 +152,7 @@ impl Snapshot {
     }
 
     pub(crate) fn damaged(mut self, file: &str) -> Self {
-        let broken = Diagnostic { file: file.into(), line: None, reason: "not_an_object".into(), message: "not JSON".into() };
-        self.0.content = BackupContent::Read(Arc::new(Archive { diagnostics: vec![broken], ..Archive::default() }));
+        self.0.content = BackupContent::Read(Arc::new(Archive { unreadable: [file.into()].into(), ..Archive::default() }));
         self
     }
 }
@@ -151,6 +177,11 @@ fn config() -> Config {
             namespace: "velero".into(),
             backups: Vec::new(),
             limits: ArchiveLimits { entries: 1, object_bytes: 1, total_bytes: 1, time: Duration::from_secs(1) },
+            stores: Vec::new(),
+            downloads: None,
+            read: Default::default(),
+            interval: Duration::from_secs(60),
+            max_cache: 0,
         },
         layers: LayerRules::default(),
         ignore: Vec::new(),
@@ -222,7 +253,8 @@ impl World {
 
     fn serve(&mut self, gk: GroupKind, namespaced: bool) {
         let plural = builtin(&gk.group, &gk.kind).map_or_else(|| format!("{}s", gk.kind.to_lowercase()), |b| b.plural.to_owned());
-        let state = KindState { plural: plural.into(), version: "v1".into(), versions: Vec::new(), namespaced, listing: Listing::Complete };
+        let state =
+            KindState { plural: plural.into(), version: "v1".into(), versions: Vec::new(), namespaced, listing: Listing::Complete, told: None };
         self.live.kinds.entry(gk).or_insert(state);
     }
 

@@ -52,6 +52,20 @@ pub struct SideFiles {
     pub pod_volumes: Side<Vec<VolumeCopy>>,
     /// The same from `<backup>-volumesnapshots.json.gz`, for snapshots by a provider's plugin.
     pub snapshots: Side<Vec<VolumeCopy>>,
+    /// `<backup>-resource-list.json.gz`: what Velero set out to write. Less what the archive holds, it is what went missing, so it is worth
+    /// reading for a partially failed backup only.
+    pub listed: Side<Vec<ListedObject>>,
+}
+
+/// One line of a backup's resource list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedObject {
+    /// Version and kind as `apps/v1/Deployment`.
+    pub kind: Text,
+    /// Namespace; `None` for cluster-scoped objects.
+    pub namespace: Option<Text>,
+    /// Name.
+    pub name: Text,
 }
 
 /// The errors and warnings of a backup or restore (pkg/util/results).
@@ -116,6 +130,13 @@ pub enum VolumeOutcome {
     Skipped,
     /// Not done yet.
     Running,
+}
+
+/// What a backup's spec says of volumes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VolumeAsk {
+    /// `spec.defaultVolumesToFsBackup`: file-system backup of every pod volume that is not opted out; else of those that are opted in.
+    pub fs_default: bool,
 }
 
 /// One attempt to copy one volume.

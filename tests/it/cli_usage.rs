@@ -194,7 +194,10 @@ fn the_demo_needs_no_other_program() {
     let named = once.lines().find(|l| l.trim_start().starts_with("snapgap report -f ")).expect("it says how to look again").trim();
     let again = alone(&named.split_whitespace().skip(1).collect::<Vec<_>>()).out;
     assert!(again.contains("WINDOWS (2)") && again.contains("LOST (1)"), "{again}");
-    let story = alone(&["demo", "--pace", "1", "--exit"]).out;
+    let told = home.path().join("told").display().to_string();
+    let story = alone(&["demo", "--pace", "1", "--exit", "--keep", &told]).out;
+    let after = alone(&["report", "-f", &format!("{told}/snapgap.yaml")]).out;
+    assert!(after.contains("The window is closed") && !after.contains("STALE BACKUP") && !after.contains("SPLIT"), "{after}");
     let (opening, acts) = story.split_once("The story begins").expect("the story begins");
     assert!(opening.contains("A window is open") && acts.matches("A window is open").count() == 6, "{story}");
     let (before, last) = acts.split_once("Another backup. Every window is closed.").expect("the last step");

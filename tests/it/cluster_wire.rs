@@ -68,6 +68,7 @@ async fn list(answers: Vec<String>) -> (Result<Vec<String>, String>, Vec<String>
         get: true,
         list: true,
         watch: true,
+        told: Default::default(),
     };
     let names = std::sync::Mutex::new(Vec::new());
     let outcome = wire

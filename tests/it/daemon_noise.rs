@@ -113,3 +113,23 @@ fn on_a_fresh_cluster_with_one_app_and_a_backup_of_everything_there_is_nothing_t
     let strange: Vec<_> = lost.iter().filter(|(k, _)| !ours.iter().any(|o| k.contains(o)) && !k.contains("PersistentVolumeClaim")).collect();
     assert!(strange.is_empty(), "{strange:#?}");
 }
+
+#[test]
+fn a_fresh_cluster_with_its_controllers_and_nothing_else_asks_for_no_action() {
+    let (plane, folder) = (ControlPlane::start(Options { controllers: true, flags: Vec::new() }), Folder::new("snapgap-fresh-"));
+    let repo = Repo::new(folder.path(), "fleet");
+    repo.commit("Declare nothing yet", &[("empty/README.md", "nothing is declared here\n")]);
+    eventually("the controllers made the accounts of all namespaces", SOON, || {
+        plane.kubectl(&["get", "serviceaccounts", "-A", "-o", "name"]).lines().count() >= 4
+    });
+    let daemon = Daemon::start(
+        &Setting::new(&repo.git_dir.display().to_string(), &[("empty", "empty", "default")])
+            .with(&format!("cluster: {{kubeconfig: '{}', secrets: true}}", plane.admin().display())),
+    );
+    let report = daemon.report();
+    let objects = report["objects"].as_array().expect("objects").len();
+    println!("{objects} objects, summary {:#}", report["summary"]);
+    assert!(objects > 100, "only {objects} objects were looked at");
+    let told = told(&report);
+    assert!(told.is_empty(), "{} findings:\n{}", told.len(), told.join("\n"));
+}

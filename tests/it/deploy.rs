@@ -96,10 +96,23 @@ fn the_alertmanager_example_is_accepted() {
     succeeds("amtool", &["check-config", "deploy/prometheus/alertmanager.yml"]);
 }
 
+/// The dashboards: each is in a file that is named after its uid.
+const BOARDS: [&str; 2] = ["snapgap-overview", "snapgap-backup"];
+
+fn board(name: &str) -> serde_json::Value {
+    serde_json::from_str(&read(&format!("dashboards/{name}.json"))).expect("json")
+}
+
 #[test]
 fn dashboards_follow_the_conventions_that_grafana_needs() {
-    let board: serde_json::Value = serde_json::from_str(&read("dashboards/snapgap-overview.json")).expect("json");
-    assert_eq!(board["uid"], "snapgap-overview");
+    let files = fs::read_dir("dashboards").expect("dashboards").count();
+    assert_eq!(files, BOARDS.len(), "a dashboard that no test looks at");
+    BOARDS.iter().for_each(|name| follows_the_conventions(name));
+}
+
+fn follows_the_conventions(name: &str) {
+    let board = board(name);
+    assert_eq!(board["uid"], name);
     assert_eq!(board["editable"], false);
     let text = board.to_string();
     assert!(!text.contains("${DS_") && !text.contains("__inputs"), "the data source is a variable, or provisioning fails");
@@ -129,18 +142,26 @@ fn dashboards_follow_the_conventions_that_grafana_needs() {
 
 #[test]
 fn every_query_of_the_dashboard_is_promql() {
-    let board: serde_json::Value = serde_json::from_str(&read("dashboards/snapgap-overview.json")).expect("json");
+    let boards: Vec<_> = BOARDS.iter().map(|name| board(name)).collect();
     let mut rules = String::from("groups:\n- name: queries\n  rules:\n");
     let mut count = 0;
-    for target in board["panels"].as_array().expect("panels").iter().flat_map(|p| p["targets"].as_array().into_iter().flatten()) {
+    for target in boards.iter().flat_map(|b| b["panels"].as_array().expect("panels")).flat_map(|p| p["targets"].as_array().into_iter().flatten()) {
         let mut expr = target["expr"].as_str().expect("expr").to_owned();
-        for (variable, value) in [("$__rate_interval", "5m"), ("$__interval", "1m"), ("$cluster", ".*"), ("$job", ".+"), ("$app", ".+")] {
+        for (variable, value) in [
+            ("$__rate_interval", "5m"),
+            ("$__interval", "1m"),
+            ("$cluster", ".*"),
+            ("$job", ".+"),
+            ("$app", ".+"),
+            ("$schedule", ".*"),
+            ("$namespace", ".*"),
+        ] {
             expr = expr.replace(variable, value);
         }
         rules.push_str(&format!("  - record: query:{count}\n    expr: {}\n", serde_json::Value::String(expr)));
         count += 1;
     }
-    assert!(count > 15, "only {count} queries");
+    assert!(count > 40, "only {count} queries");
     let folder = tempfile::tempdir().expect("folder");
     let file = folder.path().join("queries.yml");
     fs::write(&file, rules).expect("write");
@@ -167,7 +188,7 @@ fn the_chart_renders_by_helm_3_and_4_and_refuses_what_it_does_not_know() {
         for kind in ["ServiceMonitor", "PrometheusRule", "NetworkPolicy", "PersistentVolumeClaim", "Deployment", "ClusterRole"] {
             assert!(all.contains(&format!("kind: {kind}\n")), "{helm}: no {kind}");
         }
-        assert!(all.contains("resources: [secrets]") && all.contains("snapgap-overview.json"));
+        assert!(all.contains("resources: [secrets]") && BOARDS.iter().all(|b| all.contains(&format!("{b}.json"))));
         for document in serde_yaml::Deserializer::from_str(&all) {
             <serde_yaml::Value as serde::Deserialize>::deserialize(document).expect("every document is YAML");
         }
@@ -214,11 +235,10 @@ fn the_pod_is_restricted_and_the_role_reads_only() {
 fn what_is_made_from_something_else_is_up_to_date() {
     let chart = Path::new("deploy/helm/snapgap/files");
     assert_eq!(read("deploy/prometheus/rules.yml"), read(&chart.join("rules.yml").display().to_string()), "run tests/tools/regenerate");
-    assert_eq!(
-        read("dashboards/snapgap-overview.json"),
-        read(&chart.join("snapgap-overview.json").display().to_string()),
-        "run tests/tools/regenerate"
-    );
+    for name in BOARDS {
+        let copy = read(&chart.join(format!("{name}.json")).display().to_string());
+        assert_eq!(read(&format!("dashboards/{name}.json")), copy, "run tests/tools/regenerate");
+    }
     let rendered = succeeds("helm", &["template", "snapgap", "deploy/helm/snapgap", "--namespace", "snapgap"]);
     let kept: Vec<_> = rendered.lines().filter(|l| !l.contains("app.kubernetes.io/managed-by: Helm") && !l.contains("helm.sh/chart:")).collect();
     let base = read("deploy/kustomize/snapgap.yaml");

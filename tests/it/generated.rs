@@ -47,6 +47,32 @@ fn the_reference_of_the_command_line_is_up_to_date() {
     hold("cli.md", &text);
 }
 
+/// One line of a table: what would end a cell is written out.
+fn cell(value: &serde_json::Value) -> String {
+    value.as_str().unwrap_or_default().replace('|', "\\|")
+}
+
+#[test]
+fn the_table_of_the_causes_of_wrong_answers_is_up_to_date() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/drift");
+    let read = |folder: &str| -> Vec<serde_json::Value> {
+        let mut files: Vec<_> = std::fs::read_dir(data.join(folder)).expect("readable").map(|e| e.expect("an entry").path()).collect();
+        files.sort();
+        let parse = |path| serde_yaml::from_str::<Vec<serde_json::Value>>(&std::fs::read_to_string(path).expect("readable")).expect("a list");
+        files.into_iter().flat_map(parse).collect()
+    };
+    let (causes, cases) = (read("causes"), read("cases"));
+    let mut text = "| # | cause | where it comes from | what others do | what snapgap does | cases |\n|---|---|---|---|---|---|\n".to_owned();
+    for cause in &causes {
+        let own = cause["cases"].as_array().map_or(0, Vec::len) + cases.iter().filter(|c| c["row"] == cause["row"]).count();
+        let tests = cause["tests"].as_array().map_or(0, Vec::len);
+        let held = if tests == 0 { own.to_string() } else { format!("{own} and {tests} tests") };
+        let [what, source, others, ours] = ["cause", "source", "others", "snapgap"].map(|word| cell(&cause[word]));
+        let _ = writeln!(text, "| {} | {what} | {source} | {others} | {ours} | {held} |", cause["row"]);
+    }
+    hold("drift-causes.md", &text);
+}
+
 #[test]
 fn the_tables_of_rules_and_managers_are_up_to_date() {
     hold("drift.md", &snapgap::drift::docs::markdown());
@@ -65,7 +91,9 @@ fn the_example_of_the_configuration_is_accepted() {
 #[test]
 fn links_between_documents_lead_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for document in ["README.md", "docs/configuration.md", "docs/cli.md", "docs/permissions.md", "docs/report.md", "docs/drift.md"] {
+    for document in
+        ["README.md", "docs/configuration.md", "docs/cli.md", "docs/permissions.md", "docs/report.md", "docs/drift-causes.md", "docs/drift.md"]
+    {
         let text = std::fs::read_to_string(root.join(document)).expect("a document");
         for target in text.split("](").skip(1).filter_map(|t| t.split(')').next()).filter(|t| !t.starts_with("http") && !t.starts_with('#')) {
             let file = root.join(document).with_file_name(target.split('#').next().unwrap_or_default());

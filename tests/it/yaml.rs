@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use serde_json::Value;
-use snapgap::object::yaml::{Limits, parse};
+use snapgap::object::yaml::{Limits, parse, write};
 
 /// Cases that we read otherwise than the recorded outputs, and why. The recording cut each file at `\n---` before parsing, as kubectl and
 /// Argo CD do, and go-yaml's `Unmarshal` stops after the first document of such a piece.
@@ -57,4 +57,52 @@ fn every_case_reads_as_kubernetes_reads_it() {
     }
     assert_eq!(cases, 62);
     assert!(expected.is_empty(), "outcomes without a case: {expected:?}");
+}
+
+#[test]
+fn what_is_written_reads_back_as_the_same() {
+    let words = [
+        "on",
+        "Off",
+        "YES",
+        "no",
+        "y",
+        "N",
+        "true",
+        "null",
+        "~",
+        "",
+        "1",
+        "012",
+        "0x10",
+        "0b1",
+        "0o7",
+        "1_000",
+        "1e3",
+        "+1",
+        "-.5",
+        ".inf",
+        ".NaN",
+        "=",
+        "<<",
+        "12:30:45",
+        "2001-01-01",
+        "plain",
+        "a b",
+        "a: b",
+        "- a",
+        "#a",
+        "two\nlines\n",
+        " on ",
+        "on\n",
+        "'on'",
+        "\"on\"",
+    ];
+    let keys: serde_json::Map<String, Value> = words.iter().map(|w| ((*w).to_owned(), Value::from(*w))).collect();
+    for value in [Value::from(words.to_vec()), Value::Object(keys), serde_json::json!({"a": [true, null, 1, -2.5, {"on": "off"}]})] {
+        let text = write(&value).expect("written");
+        let read = parse(text.as_bytes(), &Limits::default()).unwrap_or_else(|e| panic!("{e}:\n{text}"));
+        assert_eq!(read.documents[0].value, value, "{text}");
+    }
+    assert_eq!(write(&serde_json::json!({"on": "on", "image": "shop:1.2"})).expect("written"), "\"on\": \"on\"\nimage: shop:1.2\n");
 }

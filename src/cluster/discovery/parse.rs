@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::Catalogue;
 use crate::{
     object::{GroupKind, Gvk, Text},
-    witness::Failure,
+    witness::{Failure, Told},
 };
 
 /// The reason that stands for a group which the server cannot speak for.
@@ -30,6 +30,8 @@ pub struct Served {
     pub list: bool,
     /// Whether changes can be watched.
     pub watch: bool,
+    /// What else discovery tells of it.
+    pub told: Told,
 }
 
 impl Served {
@@ -96,6 +98,10 @@ struct GroupVersion {
 #[serde(rename_all = "camelCase")]
 struct Resource {
     resource: String,
+    #[serde(default)]
+    singular_resource: String,
+    #[serde(default)]
+    short_names: Vec<String>,
     response_kind: Option<ResponseKind>,
     #[serde(default)]
     scope: String,
@@ -145,8 +151,13 @@ pub(super) struct ResourceList {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct PlainResource {
     name: String,
+    #[serde(default)]
+    singular_name: String,
+    #[serde(default)]
+    short_names: Vec<String>,
     kind: String,
     #[serde(default)]
     namespaced: bool,
@@ -170,6 +181,10 @@ struct Said<'a> {
     plural: &'a str,
     namespaced: bool,
     verbs: &'a [String],
+    singular: &'a str,
+    shorts: &'a [String],
+    /// Where the group comes in the server's list of groups.
+    rank: usize,
 }
 
 /// Adds one kind of one version. The first version that can be listed is the one to read; versions come in order of preference.
@@ -186,6 +201,12 @@ fn add(kinds: &mut BTreeMap<GroupKind, Served>, said: &Said<'_>) {
         get: can("get"),
         list: can("list"),
         watch: can("list") && can("watch"),
+        told: Told {
+            singular: if said.singular.is_empty() { said.kind.to_lowercase() } else { said.singular.to_owned() }.into(),
+            shorts: said.shorts.iter().map(|s| Text::from(s.as_str())).collect(),
+            storable: ["list", "create", "get", "delete"].into_iter().all(can),
+            rank: said.rank,
+        },
     };
     match kinds.entry(served.gvk.gk.clone()) {
         Entry::Vacant(place) => drop(place.insert(served)),
@@ -206,7 +227,7 @@ fn add(kinds: &mut BTreeMap<GroupKind, Served>, said: &Said<'_>) {
 /// The catalogue of aggregated documents. Kinds that a stale version still names are taken up: listing them tells the truth.
 pub(super) fn aggregated(documents: impl IntoIterator<Item = Groups>) -> Catalogue {
     let mut catalogue = Catalogue::default();
-    for group in documents.into_iter().flat_map(|d| d.items) {
+    for (rank, group) in documents.into_iter().flat_map(|d| d.items).enumerate() {
         let name = &group.metadata.name;
         for version in &group.versions {
             if version.freshness.as_deref() == Some("Stale") {
@@ -215,7 +236,18 @@ pub(super) fn aggregated(documents: impl IntoIterator<Item = Groups>) -> Catalog
             for r in &version.resources {
                 let kind = r.response_kind.as_ref().map_or("", |k| k.kind.as_str());
                 let namespaced = r.scope == "Namespaced";
-                add(&mut catalogue.kinds, &Said { group: name, version: &version.version, kind, plural: &r.resource, namespaced, verbs: &r.verbs });
+                let said = Said {
+                    group: name,
+                    version: &version.version,
+                    kind,
+                    plural: &r.resource,
+                    namespaced,
+                    verbs: &r.verbs,
+                    singular: &r.singular_resource,
+                    shorts: &r.short_names,
+                    rank,
+                };
+                add(&mut catalogue.kinds, &said);
             }
         }
     }
@@ -233,9 +265,20 @@ pub(super) fn documents(core: &CoreVersions, groups: &GroupList) -> Vec<(String,
 }
 
 /// Adds the kinds of one plain document.
-pub(super) fn add_plain(kinds: &mut BTreeMap<GroupKind, Served>, group: &str, version: &str, list: ResourceList) {
+pub(super) fn add_plain(kinds: &mut BTreeMap<GroupKind, Served>, (group, version, rank): (&str, &str, usize), list: ResourceList) {
     for r in &list.resources {
-        add(kinds, &Said { group, version, kind: &r.kind, plural: &r.name, namespaced: r.namespaced, verbs: &r.verbs });
+        let said = Said {
+            group,
+            version,
+            kind: &r.kind,
+            plural: &r.name,
+            namespaced: r.namespaced,
+            verbs: &r.verbs,
+            singular: &r.singular_name,
+            shorts: &r.short_names,
+            rank,
+        };
+        add(kinds, &said);
     }
 }
 
@@ -297,7 +340,7 @@ mod tests {
             {"name": "as/status", "kind": "A", "verbs": ["get"]}]}))
             .expect("readable");
         let mut kinds = BTreeMap::new();
-        add_plain(&mut kinds, "g", "v2", resources);
+        add_plain(&mut kinds, ("g", "v2", 0), resources);
         assert_eq!(kinds.len(), 1);
         assert!(kinds[&GroupKind::new("g", "A")].namespaced);
     }

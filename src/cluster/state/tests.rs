@@ -7,12 +7,22 @@ use crate::{
     cluster::intake::Intake,
     config,
     object::{Gvk, Redactor},
+    witness::Told,
 };
 
 const GRACE: Duration = Duration::from_secs(30);
 
 fn served(api_version: &str, kind: &str, plural: &str) -> Served {
-    Served { gvk: Gvk::parse(api_version, kind), versions: Vec::new(), plural: plural.into(), namespaced: true, get: true, list: true, watch: true }
+    Served {
+        gvk: Gvk::parse(api_version, kind),
+        versions: Vec::new(),
+        plural: plural.into(),
+        namespaced: true,
+        get: true,
+        list: true,
+        watch: true,
+        told: Told::default(),
+    }
 }
 
 fn maps() -> Served {

@@ -132,7 +132,11 @@ impl Source {
         match self {
             Self::Json(json) => same(json, value),
             Self::Copy(at) => at.find(trail).is_some_and(|v| same(v, value)),
-            Self::Entry(at) => spot.path.last().zip(at.find(trail)).and_then(|(key, map)| map.get(*key)).is_some_and(|v| same(v, value)),
+            // The map that the others are filled from is not filled from itself.
+            Self::Entry(at) => {
+                let source = at.find(trail).filter(|map| !spot.trail.last().is_some_and(|own| std::ptr::eq(*own, *map)));
+                spot.path.last().zip(source).and_then(|(key, map)| map.get(*key)).is_some_and(|v| same(v, value))
+            }
             Self::PullPolicy(at) => text(at).is_some_and(|image| value == pull_policy(image)),
             Self::Lower(at) => text(at).zip(value.as_str()).is_some_and(|(other, v)| v == other.to_lowercase()),
             Self::Suffixed(at, suffix) => {

@@ -18,7 +18,7 @@ use crate::{
     config::Layer,
     report::{
         Report,
-        model::{ObjectReport, Recovery, WindowScope, WindowState},
+        model::{ObjectReport, Recovery, VolumeReport, WindowScope, WindowState},
     },
 };
 
@@ -61,6 +61,13 @@ impl Query {
         self.app.as_deref().is_none_or(|app| object.app.as_ref().is_some_and(|a| &*a.0 == app))
             && self.layer.as_deref().is_none_or(|layer| object.layer.name() == layer)
             && self.namespace.as_deref().is_none_or(|namespace| object.id.namespace.as_deref() == Some(namespace))
+    }
+
+    /// Claims belong to a layer and a namespace; no app is asked.
+    fn admits_claim(&self, volume: &VolumeReport) -> bool {
+        self.app.is_none()
+            && self.layer.as_deref().is_none_or(|layer| volume.layer.name() == layer)
+            && self.namespace.as_deref().is_none_or(|namespace| &*volume.namespace == namespace)
     }
 
     fn href(&self, show: Option<&str>, refresh: Option<u32>) -> String {
@@ -137,6 +144,9 @@ pub struct Home {
     refresh_on: String,
     refresh_off: String,
     windows: Vec<WindowRow>,
+    volumes: Section<rows::VolumeRow>,
+    restores: Section<rows::RestoreRow>,
+    proofs: Vec<rows::ProofRow>,
     open: Section<OpenRow>,
     lost: Section<LostRow>,
     drift: Section<DriftRow>,
@@ -163,6 +173,7 @@ impl Home {
         let found = Found::new(report, &query);
         let causes = CauseRow::group(&found.unknown, query.show.as_deref() == Some("unknown"));
         let tiles = found.tiles(report, &query);
+        let claims: Vec<_> = rows::by_urgency(&report.volumes).into_iter().filter(|v| query.admits_claim(v)).collect();
         let as_of = as_of(report, now);
         Self {
             headline: Headline::new(report, now),
@@ -179,6 +190,9 @@ impl Home {
             refresh_on: query.href(query.show.as_deref(), Some(15)),
             refresh_off: query.href(query.show.as_deref(), None),
             windows: windows(report, &query, now),
+            volumes: section(claims, "volumes", &query, |v| rows::VolumeRow::new(v, now)),
+            restores: section(report.restores.iter().collect(), "restores", &query, |r| rows::RestoreRow::new(r, now)),
+            proofs: report.proofs.iter().filter_map(|p| rows::ProofRow::new(p, now)).collect(),
             open: section(found.open, "open", &query, |o| OpenRow::new(o, now)),
             lost: section(found.lost, "lost", &query, |o| LostRow::new(o, now)),
             drift: section(found.drifted, "drift", &query, |o| DriftRow::new(o, now)),
@@ -299,7 +313,9 @@ impl<'a> Found<'a> {
         };
         let tile = |value: usize, label, class, href| Tile { value: value as u64, label, class: if value == 0 { "quiet" } else { class }, href };
         let nobody = self.lost.iter().filter(|o| o.recovery == Recovery::Lost).count();
+        let bare = report.volumes.iter().filter(|v| v.is_unprotected() && query.admits_claim(v)).count();
         vec![
+            tile(bare, "volumes that nobody keeps", "bad", "#volumes"),
             tile(self.open.len(), "newer in Git than in a backup", "warn", "#open"),
             tile(nobody, "held by nobody else", "bad", "#lost"),
             tile(self.lost.len() - nobody, "in a stale backup only", "warn", "#lost"),

@@ -19,6 +19,7 @@ pub(super) fn put(sheet: &mut Sheet, report: &Report) {
             sheet.put(&table::SCHEDULE_INTERVAL, &[name], seconds as f64);
         }
         sheet.time(&table::SCHEDULE_CREATED, &[name], schedule.created);
+        sheet.time(&table::SCHEDULE_NEXT, &[name], schedule.next_due);
     }
     for location in &report.locations {
         sheet.put(&table::LOCATION_AVAILABLE, &[&location.name], flag(location.available));

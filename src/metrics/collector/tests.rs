@@ -173,6 +173,20 @@ fn namespaces_beyond_the_cap_fold_into_one_and_no_object_is_lost() {
 }
 
 #[test]
+fn claims_are_counted_by_who_keeps_them_and_those_that_nobody_keeps_are_named_up_to_the_cap() {
+    let all = series(sample::report(), LIMITS);
+    let count_of = |state: &str| all[&format!("snapgap_volume_claims{{resource_namespace=\"shop\",state=\"{state}\"}}")];
+    assert_eq!((count_of("present"), count_of("absent"), count_of("unknown")), (1.0, 1.0, 0.0));
+    assert_eq!(all["snapgap_volume_claim_unprotected{reason=\"not_opted_in\",resource_name=\"uploads\",resource_namespace=\"shop\"}"], 1.0);
+    assert_eq!(count(&series(sample::report(), config::Metrics { max_object_series: 0, ..LIMITS }), "snapgap_volume_claim_unprotected"), 0);
+    assert_eq!(all["snapgap_proven_namespaces{layer=\"apps\",proven=\"false\"}"], 1.0);
+    assert_eq!(count(&all, "snapgap_layer_proven_restore_timestamp_seconds"), 1, "a layer of which a part was never proven has no age");
+    let none = series(sample::clean(), LIMITS);
+    assert_eq!(none["snapgap_volume_claims{resource_namespace=\"\",state=\"absent\"}"], 0.0);
+    assert_eq!(count(&none, "snapgap_volume_claim_unprotected"), 0);
+}
+
+#[test]
 fn reasons_of_unknown_objects_are_capped() {
     let mut report = sample::report();
     report.summary.unknown = (0..100).map(|n| UnknownCount { side: Side::Git, reason: format!("r{n}").into(), objects: 1 }).collect();

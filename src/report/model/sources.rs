@@ -10,7 +10,7 @@ use super::{Drift, Recovery};
 use crate::{
     config::{AppName, Layer, SourceName},
     object::Text,
-    witness::{BackupState, Commit, Diagnostic, Failure, RenderEvidence},
+    witness::{BackupState, Commit, Diagnostic, Failure, MissingObject, Remark, RenderEvidence},
 };
 
 /// One app.
@@ -76,8 +76,14 @@ pub struct BackupReport {
     pub location: Option<Text>,
     /// What it is good for.
     pub state: BackupState,
+    /// The same, closer: a stable snake_case word such as `partially_failed` or `location_unavailable`.
+    pub reason: Text,
     /// Why.
     pub why: String,
+    /// Evidence besides: `torn`, `objects_missing`, `clock_skew`, `looks_foreign`, `same_second`, `location_read_only` and the like.
+    pub evidence: Vec<Remark>,
+    /// Objects that it failed on.
+    pub missing: Vec<MissingObject>,
     /// Velero's phase.
     pub phase: Text,
     /// The time it speaks for.

@@ -26,8 +26,7 @@ pub(super) enum Problem {
     NotVelero,
     FormatVersion(String),
     TooManyEntries(u64),
-    NameTooLong(u64),
-    ObjectTooLarge { path: String, size: u64, cap: u64 },
+    TooDamaged(usize),
     TooLarge(u64),
     Bomb { inflated: u64, compressed: u64 },
     TooSlow(Duration),
@@ -47,8 +46,7 @@ impl ArchiveError {
             Problem::NotVelero => "archive_not_velero",
             Problem::FormatVersion(_) => "archive_format_version",
             Problem::TooManyEntries(_) => "archive_too_many_entries",
-            Problem::NameTooLong(_) => "archive_name_too_long",
-            Problem::ObjectTooLarge { .. } => "archive_object_too_large",
+            Problem::TooDamaged(_) => "archive_too_damaged",
             Problem::TooLarge(_) => "archive_too_large",
             Problem::Bomb { .. } => "archive_bomb",
             Problem::TooSlow(_) => "archive_too_slow",
@@ -96,10 +94,7 @@ impl fmt::Display for Problem {
                 write!(f, "the archive is of format version {version:?}, and only 1 and 1.x are known; a newer snapgap may know it")
             }
             Self::TooManyEntries(cap) => write!(f, "the archive has more than {cap} entries; raise the limit `entries` of archives"),
-            Self::NameTooLong(cap) => write!(f, "an entry has a name of more than {cap} bytes, which no object of Kubernetes can have"),
-            Self::ObjectTooLarge { path, size, cap } => {
-                write!(f, "{path} has {size} bytes, more than the {cap} allowed; raise the limit `object_bytes` of archives")
-            }
+            Self::TooDamaged(cap) => write!(f, "more than {cap} of its objects cannot be read; {AGAIN}"),
             Self::TooLarge(cap) => write!(f, "the archive inflates to more than {cap} bytes; raise the limit `total_bytes` of archives"),
             Self::Bomb { inflated, compressed } => {
                 write!(f, "{compressed} bytes inflate to {inflated} and more, which no archive of objects does; it was not read on")

@@ -1,7 +1,9 @@
-//! A gzip stream under caps: bytes in all, ratio and time. I/O: reads the stream it is given, and the clock for the deadline.
+//! A gzip stream under caps: bytes in all, ratio and time; inflated ahead in a thread. I/O: reads the stream it is given, and the clock.
 
 use std::{
     io::{self, BufRead, BufReader, Read},
+    sync::mpsc::{Receiver, sync_channel},
+    thread,
     time::Instant,
 };
 
@@ -15,6 +17,10 @@ const FREE: u64 = 64 << 20;
 
 /// Inflated bytes per compressed byte beyond which an archive is a bomb. Archives of objects are at 10 to 60; deflate ends at 1032.
 const RATIO: u64 = 300;
+
+/// Bytes that are handed over at once, and how many such blocks may wait.
+const BLOCK: usize = 256 << 10;
+const WAITING: usize = 4;
 
 /// Counts what passes.
 struct Counted<R> {
@@ -68,7 +74,7 @@ impl<R: Read> Inflate<R> {
     }
 
     /// Reads on to the end, so that the checksum is verified, and sees that nothing follows. Returns the bytes inflated in all.
-    pub fn finish(mut self) -> Result<u64, Problem> {
+    fn finish(mut self) -> Result<u64, Problem> {
         let mut buffer = vec![0; 64 << 10];
         while self.fill(&mut buffer)? > 0 {}
         let inflated = self.inflated;
@@ -81,7 +87,7 @@ impl<R: Read> Inflate<R> {
     }
 
     /// Fills the buffer as far as the stream goes. Fewer bytes mean that it ended.
-    pub fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, Problem> {
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, Problem> {
         let mut filled = 0;
         while filled < buffer.len() && !self.ended {
             match self.decoder.read(&mut buffer[filled..]) {
@@ -100,5 +106,111 @@ impl<R: Read> Inflate<R> {
             self.check()?;
         }
         Ok(filled)
+    }
+}
+
+/// What was inflated, in order.
+pub(super) struct Stream {
+    blocks: Receiver<Result<Vec<u8>, Problem>>,
+    block: Vec<u8>,
+    used: usize,
+    bytes: u64,
+    /// How it ended: nothing, or why it broke off.
+    end: Option<Result<(), Problem>>,
+}
+
+impl<R: Read + Send> Inflate<R> {
+    /// Inflates in a thread of its own while `work` looks at what came out, so that both take their time at once.
+    pub fn ahead<T>(mut self, work: impl FnOnce(Stream) -> T) -> T {
+        thread::scope(|scope| {
+            let (sender, blocks) = sync_channel(WAITING);
+            scope.spawn(move || {
+                loop {
+                    let mut block = vec![0; BLOCK];
+                    // Whoever listens may have seen enough: then nobody is there to be told.
+                    match self.fill(&mut block) {
+                        Ok(0) => {
+                            // The end is only known to be sound when the checksum and what follows were looked at.
+                            if let Err(problem) = self.finish() {
+                                let _ = sender.send(Err(problem));
+                            }
+                            return;
+                        }
+                        Ok(filled) => {
+                            block.truncate(filled);
+                            if sender.send(Ok(block)).is_err() {
+                                return;
+                            }
+                        }
+                        Err(problem) => {
+                            let _ = sender.send(Err(problem));
+                            return;
+                        }
+                    }
+                }
+            });
+            work(Stream { blocks, block: Vec::new(), used: 0, bytes: 0, end: None })
+        })
+    }
+}
+
+impl Stream {
+    /// Gets the next block, unless the stream has ended.
+    fn refill(&mut self) -> Result<bool, Problem> {
+        match &self.end {
+            Some(Ok(())) => return Ok(false),
+            Some(Err(problem)) => return Err(problem.clone()),
+            None => {}
+        }
+        match self.blocks.recv() {
+            Ok(Ok(block)) => {
+                self.bytes += block.len() as u64;
+                (self.block, self.used) = (block, 0);
+                Ok(true)
+            }
+            Ok(Err(problem)) => {
+                self.end = Some(Err(problem.clone()));
+                Err(problem)
+            }
+            Err(_) => {
+                self.end = Some(Ok(()));
+                Ok(false)
+            }
+        }
+    }
+
+    /// Fills the buffer as far as the stream goes. Fewer bytes mean that it ended.
+    pub fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, Problem> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            if self.used == self.block.len() && !self.refill()? {
+                break;
+            }
+            let n = (buffer.len() - filled).min(self.block.len() - self.used);
+            buffer[filled..filled + n].copy_from_slice(&self.block[self.used..self.used + n]);
+            self.used += n;
+            filled += n;
+        }
+        Ok(filled)
+    }
+
+    /// Passes over bytes; returns how many were there.
+    pub fn pass(&mut self, mut bytes: u64) -> Result<u64, Problem> {
+        let wanted = bytes;
+        while bytes > 0 {
+            if self.used == self.block.len() && !self.refill()? {
+                break;
+            }
+            let n = bytes.min((self.block.len() - self.used) as u64);
+            self.used += n as usize;
+            bytes -= n;
+        }
+        Ok(wanted - bytes)
+    }
+
+    /// Reads on to the end, which verifies the checksum and that nothing follows. Returns the bytes inflated in all.
+    pub fn finish(mut self) -> Result<u64, Problem> {
+        while self.refill()? {}
+        Ok(self.bytes)
     }
 }

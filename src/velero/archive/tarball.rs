@@ -2,19 +2,24 @@
 //!
 //! Own code around the `tar` crate's header, because that crate reads extension headers of any size into memory.
 
-use std::io::Read;
-
 use tar::{EntryType, Header, PaxExtensions};
 
-use super::{error::Problem, inflate::Inflate};
+use super::{error::Problem, inflate::Stream};
 
 const BLOCK: u64 = 512;
 
 /// The longest name of an entry: two names of 253 bytes and the folders around them have ample room.
-pub(super) const MAX_NAME: u64 = 4096;
+pub(super) const MAX_NAME: usize = 4096;
 
-/// The largest extension header: a name and some attributes.
-const MAX_EXTENSION: u64 = 64 << 10;
+/// The largest extension header: a name and some attributes. Go's archive/tar, which Velero restores with, refuses more.
+const MAX_EXTENSION: u64 = 1 << 20;
+
+/// What an entry is whose name is longer than [`MAX_NAME`].
+const LONG_NAME: Kind = Kind::Other("a file with a name that no object can have");
+
+/// Where the header of an old GNU sparse file says that more headers follow, and where those say it (GNU tar manual, "Basic Tar Format").
+const SPARSE_MORE: usize = 482;
+const SPARSE_STILL_MORE: usize = 504;
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +28,10 @@ pub(super) enum Kind {
     Folder,
     Other(&'static str),
 }
+
+/// Entries that are no plain file and have content all the same.
+const UNKNOWN: &str = "of an unknown type";
+const SPARSE: &str = "a sparse file";
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,27 +42,27 @@ pub(super) struct Member {
     pub size: u64,
 }
 
-pub(super) struct Tarball<R: Read> {
-    inner: Inflate<R>,
+pub(super) struct Tarball {
+    inner: Stream,
     max_entries: u64,
     entries: u64,
     /// Bytes of the present entry that were not read yet, padding included.
     left: u64,
 }
 
-impl<R: Read> Tarball<R> {
-    pub fn new(inner: Inflate<R>, max_entries: u64) -> Self {
+impl Tarball {
+    pub fn new(inner: Stream, max_entries: u64) -> Self {
         Self { inner, max_entries, entries: 0, left: 0 }
     }
 
-    pub fn into_inner(self) -> Inflate<R> {
+    pub fn into_inner(self) -> Stream {
         self.inner
     }
 
     /// The next entry, or `None` at the end.
     pub fn next(&mut self) -> Result<Option<Member>, Problem> {
         self.skip()?;
-        let (mut long_name, mut long_size) = (None, None);
+        let (mut long_name, mut long_size, mut sparse) = (None, None, false);
         loop {
             let mut header = Header::new_old();
             match self.inner.fill(header.as_mut_bytes())? {
@@ -75,17 +84,21 @@ impl<R: Read> Tarball<R> {
             let size = header.entry_size().map_err(|_| Problem::MalformedTar("a size is no number".to_owned()))?;
             match header.entry_type() {
                 EntryType::GNULongName => {
-                    let mut name = self.extension(size, MAX_NAME + 1)?;
+                    let mut name = self.extension(size)?;
                     name.truncate(name.iter().position(|b| *b == 0).unwrap_or(name.len()));
                     long_name = Some(name);
                 }
                 EntryType::XHeader => {
-                    let extension = self.extension(size, MAX_EXTENSION)?;
+                    let extension = self.extension(size)?;
                     for pair in PaxExtensions::new(&extension).flatten() {
                         match pair.key_bytes() {
                             b"path" => long_name = Some(pair.value_bytes().to_vec()),
                             // The header's own size is void then (RUSTSEC-2026-0068).
-                            b"size" => long_size = pair.value().ok().and_then(|v| v.parse().ok()),
+                            b"size" => {
+                                let told = pair.value().ok().and_then(|v| v.parse().ok());
+                                long_size = Some(told.ok_or_else(|| Problem::MalformedTar("a size is no number".to_owned()))?);
+                            }
+                            key if key.starts_with(b"GNU.sparse.") => sparse = true,
                             _ => {}
                         }
                     }
@@ -95,38 +108,51 @@ impl<R: Read> Tarball<R> {
                     self.skip()?;
                 }
                 kind => {
-                    let size = if long_size.is_some() { long_size.unwrap_or(size) } else { size };
+                    let size = long_size.unwrap_or(size);
                     let kind = match kind {
+                        EntryType::GNUSparse => {
+                            self.sparse_headers(&mut header)?;
+                            Kind::Other(SPARSE)
+                        }
+                        EntryType::Regular | EntryType::Continuous if sparse => Kind::Other(SPARSE),
                         EntryType::Regular | EntryType::Continuous => Kind::File,
                         EntryType::Directory => Kind::Folder,
                         EntryType::Link => Kind::Other("a hard link"),
                         EntryType::Symlink => Kind::Other("a symbolic link"),
                         EntryType::Char | EntryType::Block => Kind::Other("a device"),
                         EntryType::Fifo => Kind::Other("a pipe"),
-                        _ => Kind::Other("of an unknown type"),
+                        _ => Kind::Other(UNKNOWN),
                     };
                     // Links and devices have no content, whatever their header says.
-                    self.left = if matches!(kind, Kind::Other(what) if what != "of an unknown type") { 0 } else { padded(size)? };
-                    let name = long_name.unwrap_or_else(|| header.path_bytes().into_owned());
-                    if name.len() as u64 > MAX_NAME {
-                        return Err(Problem::NameTooLong(MAX_NAME));
-                    }
-                    let name = String::from_utf8_lossy(&name);
-                    let mut path = &*name;
-                    while let Some(rest) = path.strip_prefix("./") {
-                        path = rest;
-                    }
-                    return Ok(Some(Member { path: path.to_owned(), kind, size }));
+                    self.left = if matches!(kind, Kind::Other(what) if what != UNKNOWN && what != SPARSE) { 0 } else { padded(size)? };
+                    let mut name = long_name.unwrap_or_else(|| header.path_bytes().into_owned());
+                    let long = name.len() > MAX_NAME;
+                    name.truncate(MAX_NAME);
+                    let path = String::from_utf8_lossy(&name).trim_start_matches("./").to_owned();
+                    return Ok(Some(Member { path, kind: if long && kind == Kind::File { LONG_NAME } else { kind }, size }));
                 }
             }
         }
     }
 
-    /// The content of the present entry. Refuses more than `cap` bytes without reading them.
-    pub fn body(&mut self, member: &Member, cap: u64, into: &mut Vec<u8>) -> Result<(), Problem> {
-        if member.size > cap {
-            return Err(Problem::ObjectTooLarge { path: member.path.clone(), size: member.size, cap });
+    /// Passes over the headers that follow the one of an old GNU sparse file.
+    fn sparse_headers(&mut self, header: &mut Header) -> Result<(), Problem> {
+        let mut more = header.as_bytes()[SPARSE_MORE] != 0;
+        while more {
+            self.entries += 1;
+            if self.entries > self.max_entries {
+                return Err(Problem::TooManyEntries(self.max_entries));
+            }
+            if (self.inner.fill(header.as_mut_bytes())? as u64) < BLOCK {
+                return Err(Problem::MalformedTar("it ends within a header".to_owned()));
+            }
+            more = header.as_bytes()[SPARSE_STILL_MORE] != 0;
         }
+        Ok(())
+    }
+
+    /// The content of the present entry. The caller has looked at its size.
+    pub fn body(&mut self, member: &Member, into: &mut Vec<u8>) -> Result<(), Problem> {
         into.clear();
         // A header may promise much and the stream hold little, so memory follows what really comes.
         let mut left = member.size;
@@ -145,25 +171,21 @@ impl<R: Read> Tarball<R> {
 
     /// Passes over what is left of the present entry.
     pub fn skip(&mut self) -> Result<(), Problem> {
-        let mut buffer = [0; 16 << 10];
-        while self.left > 0 {
-            let wanted = self.left.min(buffer.len() as u64) as usize;
-            if self.inner.fill(&mut buffer[..wanted])? < wanted {
-                return Err(Problem::MalformedTar("it ends within an entry".to_owned()));
-            }
-            self.left -= wanted as u64;
+        if self.inner.pass(self.left)? < self.left {
+            return Err(Problem::MalformedTar("it ends within an entry".to_owned()));
         }
+        self.left = 0;
         Ok(())
     }
 
-    fn extension(&mut self, size: u64, cap: u64) -> Result<Vec<u8>, Problem> {
-        if size > cap {
-            return Err(Problem::NameTooLong(MAX_NAME));
+    fn extension(&mut self, size: u64) -> Result<Vec<u8>, Problem> {
+        if size > MAX_EXTENSION {
+            return Err(Problem::MalformedTar(format!("an extension header of {size} bytes")));
         }
         self.left = padded(size)?;
         let mut bytes = Vec::new();
         let member = Member { path: String::new(), kind: Kind::File, size };
-        self.body(&member, cap, &mut bytes)?;
+        self.body(&member, &mut bytes)?;
         self.skip()?;
         Ok(bytes)
     }

@@ -16,7 +16,10 @@ use serde_json::Value;
 use tar::{Builder, EntryType, Header};
 use thiserror::Error;
 
-use crate::{object::Gvk, velero::Names};
+use crate::{
+    object::Gvk,
+    velero::{Names, beside::SideFile},
+};
 
 /// The format that Velero writes since 1.4.
 pub const FORMAT_VERSION: &str = "1.1.0";
@@ -117,4 +120,15 @@ pub fn write_backup<'a>(bucket: &Path, backup: &Value, objects: impl IntoIterato
     let marker = folder.join("velero-backup.json");
     fs::write(&marker, backup.to_string()).map_err(failed(&marker))?;
     Ok(folder)
+}
+
+/// Writes one of Velero's files beside an archive that [`write_backup`] wrote into this folder.
+pub fn write_beside(folder: &Path, backup: &str, file: SideFile, content: &Value) -> Result<(), WriteError> {
+    let path = folder.join(file.name(backup));
+    let write = || {
+        let mut gzip = GzBuilder::new().mtime(0).write(fs::File::create(&path)?, Compression::default());
+        gzip.write_all(content.to_string().as_bytes())?;
+        gzip.finish()?.flush()
+    };
+    write().map_err(|error| WriteError::Io { place: path.display().to_string(), error })
 }

@@ -1,11 +1,11 @@
 //! What a backup's own files and its neighbours say against it: objects it failed on, torn captures, starts that coincide. pure
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::{
-    object::{GroupKind, Text},
+    object::{GroupKind, ObjectId, Text},
     velero::{Names, state::Kin},
-    witness::{Archive, Backup, BackupContent, Entry, MissingObject, Remark, Side, SideFiles},
+    witness::{Archive, Backup, BackupContent, Entry, ListedObject, MissingObject, Remark, Side, SideFiles},
 };
 
 /// Names that one remark spells out; the rest is counted.
@@ -24,17 +24,43 @@ pub(super) fn kin(archive: Option<&Archive>, live: &BTreeMap<Text, Text>) -> Kin
     kin
 }
 
-/// The objects that a backup's errors name, and whether its archive holds them all the same.
+/// The objects that a backup failed on: what it set out to write less what its archive holds, and what its errors name. A line of the log
+/// names the object but not always its kind (pkg/backup/backup.go `backupItemBlock` gives the name alone).
 pub(super) fn missing(side: &SideFiles, content: &BackupContent, names: &Names) -> Vec<MissingObject> {
-    let mut seen = BTreeSet::new();
-    let of = |entry: &Entry| {
-        let (resource, name) = (entry.resource.clone()?, entry.name.clone()?);
-        // The line is about a namespaced object: it is filed under its namespace.
-        let held = content.archive().ok().map(|archive| holds(archive, names, &resource, entry.namespace.as_deref(), &name));
-        let first = seen.insert((resource.clone(), entry.namespace.clone(), name.clone()));
-        first.then(|| MissingObject { resource, namespace: entry.namespace.clone(), name, held, message: entry.message.clone() })
-    };
-    side.results.read().into_iter().flat_map(|r| &r.errors).filter_map(of).collect()
+    let errors = || side.results.read().into_iter().flat_map(|r| &r.errors);
+    let mut out: Vec<MissingObject> = Vec::new();
+    if let (Some(listed), BackupContent::Read(archive)) = (side.listed.read(), content) {
+        for object in listed {
+            let Some(id) = id_of(object).filter(|id| !archive.objects.contains_key(id)) else { continue };
+            let said =
+                |e: &&Entry| e.name.as_ref() == Some(&object.name) && e.namespace.as_ref().is_none_or(|n| Some(n) == object.namespace.as_ref());
+            let message = errors().find(said).map_or_else(|| "Velero set out to write it and did not".to_owned(), |e| e.message.clone());
+            let resource = names.of_kind(&id.gk).map(|n| n.resource.clone());
+            out.push(MissingObject { resource, namespace: object.namespace.clone(), name: object.name.clone(), held: Some(false), message });
+        }
+    }
+    for entry in errors() {
+        let Some(name) = &entry.name else { continue };
+        if out.iter().any(|m| m.name == *name && entry.namespace.as_ref().is_none_or(|n| Some(n) == m.namespace.as_ref())) {
+            continue;
+        }
+        let held = match (content, &entry.resource) {
+            (BackupContent::Read(archive), Some(resource)) => Some(holds(archive, names, resource, entry.namespace.as_deref(), name)),
+            // The list of what was set out to be written was read, and the archive lacks none of that name.
+            (BackupContent::Read(_), None) if side.listed.read().is_some() => Some(true),
+            _ => None,
+        };
+        let (resource, namespace) = (entry.resource.clone(), entry.namespace.clone());
+        out.push(MissingObject { resource, namespace, name: name.clone(), held, message: entry.message.clone() });
+    }
+    out
+}
+
+/// The identity that a line of a resource list names.
+fn id_of(listed: &ListedObject) -> Option<ObjectId> {
+    let (version, kind) = listed.kind.rsplit_once('/')?;
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    Some(ObjectId::new(group, kind, listed.namespace.as_deref(), &listed.name))
 }
 
 fn holds(archive: &Archive, names: &Names, resource: &str, namespace: Option<&str>, name: &str) -> bool {
@@ -70,7 +96,8 @@ pub(super) fn remarks(backup: &Backup) -> Vec<Remark> {
 
 fn label(missing: &MissingObject) -> String {
     let namespace = missing.namespace.as_ref().map(|n| format!("{n}/")).unwrap_or_default();
-    format!("{} {namespace}{}", missing.resource, missing.name)
+    let resource = missing.resource.as_ref().map(|r| format!("{r} ")).unwrap_or_default();
+    format!("{resource}{namespace}{}", missing.name)
 }
 
 fn some(all: &[String]) -> String {

@@ -1,6 +1,6 @@
 //! Objects and archives joined: what counts, what is due, what is unread. pure
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -19,7 +19,7 @@ fn location(name: &str) -> Value {
 }
 
 fn file(name: &str, object: Option<Value>, cluster: &str) -> FileBackup {
-    let archive = Archive { origin: format!("{name}.tar.gz"), objects: HashMap::new(), cluster_uid: Some(cluster.into()), ..Archive::default() };
+    let archive = Archive { origin: format!("{name}.tar.gz"), cluster_uid: Some(cluster.into()), ..Archive::default() };
     FileBackup {
         name: name.into(),
         object,
@@ -36,7 +36,7 @@ fn ours() -> Cluster {
 }
 
 fn told(objects: &[Value], files: Vec<FileBackup>) -> Vec<String> {
-    assess(objects.iter(), files, &ours(), NOW.parse().expect("a time"))
+    assess(objects.iter(), files, vec![], &ours(), NOW.parse().expect("a time"))
         .backups
         .iter()
         .map(|b| {
@@ -70,15 +70,20 @@ fn backups_are_joined_with_their_files_newest_first() {
 
 #[test]
 fn an_unread_backup_says_how_to_give_its_content() {
-    let found =
-        assess([location("default"), backup("b", "2026-03-02T01:00:00Z", "u")].iter(), vec![], &Cluster::default(), NOW.parse().expect("a time"));
+    let found = assess(
+        [location("default"), backup("b", "2026-03-02T01:00:00Z", "u")].iter(),
+        vec![],
+        vec![],
+        &Cluster::default(),
+        NOW.parse().expect("a time"),
+    );
     let failure = found.backups[0].content.archive().expect_err("unread");
     assert_eq!(failure.message, "what backup b holds was not read; fetch it with `velero backup download b` and give it with --backup FILE");
 }
 
 #[test]
 fn a_file_alone_is_taken_at_its_word_and_its_scope_is_unknown() {
-    let found = assess([].iter(), vec![file("b", None, "ours")], &Cluster::default(), NOW.parse().expect("a time"));
+    let found = assess([].iter(), vec![file("b", None, "ours")], vec![], &Cluster::default(), NOW.parse().expect("a time"));
     let backup = &found.backups[0];
     assert_eq!((backup.state, &*backup.phase, backup.start.is_some()), (BackupState::Restorable, "", true));
     assert_eq!(backup.why, "it was given as a file without its velero-backup.json, and is taken to be complete");
@@ -135,7 +140,7 @@ fn schedules_say_when_they_are_due_and_what_is_wrong_with_them() {
         schedule("k-mixed", daily(json!({"template":{"includedResources":["pods"],"includedClusterScopedResources":["*"]}})), json!({})),
         schedule("l-empty", json!({}), json!({})),
     ];
-    let found = assess(objects.iter(), vec![], &Cluster::default(), NOW.parse().expect("a time"));
+    let found = assess(objects.iter(), vec![], vec![], &Cluster::default(), NOW.parse().expect("a time"));
     let told: Vec<String> = found
         .schedules
         .iter()
@@ -172,7 +177,7 @@ fn a_namespace_that_is_labelled_is_out_of_every_schedule() {
         json!({"apiVersion":"v1","kind":"Namespace","metadata":{"name":"scratch","labels":{"velero.io/exclude-from-backup":"true"}}}),
         json!({"apiVersion":"velero.io/v1","kind":"Schedule","metadata":{"name":"s"},"spec":{"schedule":"@daily","template":{}}}),
     ];
-    let found = assess(objects.iter(), vec![], &Cluster::default(), NOW.parse().expect("a time"));
+    let found = assess(objects.iter(), vec![], vec![], &Cluster::default(), NOW.parse().expect("a time"));
     assert_eq!(*found.schedules[0].scope, Scope::of_template(&json!({}), &["scratch".into()]));
     assert_ne!(*found.schedules[0].scope, Scope::of_template(&json!({}), &[]));
 }
@@ -194,7 +199,7 @@ fn evidence(mut object: Value, change: impl FnOnce(&mut FileBackup, &mut Archive
     change(&mut file, &mut archive);
     archive.cluster_uid.clone_from(&file.cluster_uid);
     file.content = Ok(Arc::new(archive));
-    let found = assess([location("default"), object].iter(), vec![file], &ours(), NOW.parse().expect("a time"));
+    let found = assess([location("default"), object].iter(), vec![file], vec![], &ours(), NOW.parse().expect("a time"));
     let backup = found.backups.into_iter().find(|b| &*b.name == "b").expect("the backup");
     let remarks: Vec<&str> = backup.remarks.iter().map(|r| &*r.reason).collect();
     let text = format!("{} {} [{}]", backup.state.name(), backup.reason, remarks.join(" "));
@@ -212,7 +217,7 @@ fn a_partially_failed_backup_names_what_it_failed_on_and_what_it_holds_all_the_s
         backup("b", "2026-03-02T01:00:00Z", "u"),
         |file, archive| {
             file.side = side(errors);
-            archive.objects = HashMap::from([(held.id.clone(), Arc::new(held))]);
+            archive.objects = [Arc::new(held)].into_iter().collect();
         },
         |b| {
             b["status"]["phase"] = "PartiallyFailed".into();
@@ -220,9 +225,30 @@ fn a_partially_failed_backup_names_what_it_failed_on_and_what_it_holds_all_the_s
         },
     );
     assert_eq!(text, "degraded partially_failed [objects_missing]");
-    let missing: Vec<String> = backup.missing.iter().map(|m| format!("{} {} {:?}", m.resource, m.name, m.held)).collect();
-    assert_eq!(missing, ["configmaps rates Some(true)", "pods db-0 Some(false)"]);
+    let told = |backup: &Backup| -> Vec<String> {
+        backup.missing.iter().map(|m| format!("{} {} {:?} {}", m.resource.as_deref().unwrap_or("-"), m.name, m.held, m.message)).collect()
+    };
+    let agent = "Error backing up item: daemonset pod not found in running state in node n1";
+    assert_eq!(told(&backup), ["configmaps rates Some(true) Error backing up item: boom".to_owned(), format!("pods db-0 Some(false) {agent}")]);
     assert!(backup.why.ends_with("it failed on pods shop/db-0"), "{}", backup.why);
+    // As Velero 1.18 writes it: the error names no kind, and the list of what it set out to write does.
+    let errors =
+        json!({"velero": [format!(" name: /db-0 message: /Error backing up item error: /daemonset pod not found in running state in node n1")]});
+    let mut files = side(errors);
+    files.listed = crate::witness::Side::Read(vec![
+        crate::witness::ListedObject { kind: "v1/Pod".into(), namespace: Some("shop".into()), name: "db-0".into() },
+        crate::witness::ListedObject { kind: "v1/ConfigMap".into(), namespace: Some("shop".into()), name: "rates".into() },
+    ]);
+    let held = crate::verdict::world::take(World::config_map("shop", "rates", "1"));
+    let (listed, _) = evidence(
+        self::backup("b", "2026-03-02T01:00:00Z", "u"),
+        |file, archive| {
+            file.side = files;
+            archive.objects = [Arc::new(held)].into_iter().collect();
+        },
+        |b| b["status"]["phase"] = "PartiallyFailed".into(),
+    );
+    assert_eq!(told(&listed), [format!("pods db-0 Some(false) {agent}")]);
 }
 
 #[test]
@@ -256,7 +282,7 @@ fn torn_captures_and_starts_in_one_second_are_told() {
     assert_eq!(text, "restorable completed [torn]");
     assert!(torn.why.contains("in the middle of a change: Application argocd/shop was being synced"), "{}", torn.why);
     let objects = [location("default"), backup("a", "2026-03-02T01:00:00Z", "u1"), backup("b", "2026-03-02T01:00:00Z", "u2")];
-    let found = assess(objects.iter(), vec![], &ours(), NOW.parse().expect("a time"));
+    let found = assess(objects.iter(), vec![], vec![], &ours(), NOW.parse().expect("a time"));
     assert_eq!(found.backups.iter().map(|b| &*b.name).collect::<Vec<_>>(), ["b", "a"]);
     assert!(found.backups.iter().all(|b| b.remarks.iter().any(|r| &*r.reason == "same_second")));
 }

@@ -1,9 +1,9 @@
-//! What a restore did to each object: `{"apps/v1/Deployment":["ns/name(created)"],"v1/Namespace":["name(skipped)"]}`. pure
+//! What a backup set out to write, `{"apps/v1/Deployment":["ns/name"]}`, and what a restore did to it, `["ns/name(created)"]`. pure
 
 use serde_json::Value;
 
 use super::cut;
-use crate::witness::{RestoreAction, RestoredItem};
+use crate::witness::{ListedObject, RestoreAction, RestoredItem};
 
 /// Items that are kept.
 const MOST: usize = 200_000;
@@ -14,6 +14,20 @@ pub(super) fn items(file: &Value) -> Option<Vec<RestoredItem>> {
     for (kind, lines) in file.as_object()? {
         let kind = cut(kind).into();
         found.extend(lines.as_array()?.iter().filter_map(Value::as_str).filter_map(|line| item(&kind, line)).take(MOST - found.len()));
+    }
+    Some(found)
+}
+
+/// Reads a backup's resource list.
+pub(super) fn listed(file: &Value) -> Option<Vec<ListedObject>> {
+    let mut found = Vec::new();
+    for (kind, lines) in file.as_object()? {
+        let kind: crate::object::Text = cut(kind).into();
+        let of = |line: &str| {
+            let (namespace, name) = line.split_once('/').map_or((None, line), |(namespace, name)| (Some(namespace), name));
+            ListedObject { kind: kind.clone(), namespace: namespace.map(|n| cut(n).into()), name: cut(name).into() }
+        };
+        found.extend(lines.as_array()?.iter().filter_map(Value::as_str).map(of).take(MOST - found.len()));
     }
     Some(found)
 }

@@ -172,7 +172,8 @@ fn a_bomb_stops_at_the_cap() {
 #[test]
 fn names_follow_the_layout_of_a_bucket() {
     let names = SideFile::ALL.map(|f| f.name("b"));
-    assert_eq!(names, ["b-results.gz", "b-volumeinfo.json.gz", "b-podvolumebackups.json.gz", "b-volumesnapshots.json.gz"]);
+    assert_eq!(names[..4], ["b-results.gz", "b-volumeinfo.json.gz", "b-podvolumebackups.json.gz", "b-volumesnapshots.json.gz"]);
+    assert_eq!(names[4], "b-resource-list.json.gz");
     assert_eq!(RestoreFile::ALL.map(|f| f.name("r")), ["restore-r-results.gz", "restore-r-resource-list.json.gz"]);
     assert!(SideFile::ALL.iter().filter(|f| f.download_kind().is_none()).eq([&SideFile::PodVolumeBackups]));
 }

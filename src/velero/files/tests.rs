@@ -5,14 +5,22 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::velero::{Names, archive::write::write_backup};
+use crate::{
+    config::ArchiveLimits,
+    object::Redactor,
+    velero::{Names, archive::write::write_backup},
+};
 
 const LIMITS: ArchiveLimits = ArchiveLimits { entries: 1000, object_bytes: 1 << 20, total_bytes: 64 << 20, time: Duration::from_secs(60) };
+
+fn library() -> Library {
+    Library::open(None, 0, LIMITS, Redactor::new([1; 32]))
+}
 
 fn take(path: &Path, name: Option<&str>, start: Option<&str>) -> Result<Vec<FileBackup>, FilesError> {
     let start = start.map(|s| s.parse().expect("a time"));
     let given = BackupFile { path: path.to_owned(), name: name.map(str::to_owned), start };
-    read(&[given], &LIMITS, &Redactor::new([1; 32]), &ours())
+    read(&[given], &library(), &ours())
 }
 
 fn ours() -> Around {
@@ -64,7 +72,7 @@ fn an_archive_alone_needs_a_start() {
     fs::copy(&archive, &downloaded).expect("copied");
     for path in [archive, downloaded] {
         let given = BackupFile { path, name: None, start: None };
-        let found = read(&[given], &LIMITS, &Redactor::new([1; 32]), &around).expect("found");
+        let found = read(&[given], &library(), &around).expect("found");
         assert_eq!(told(&found), ["b1 1"]);
     }
 }
@@ -86,7 +94,7 @@ fn what_is_wrong_with_a_path_is_said_with_the_way_out() {
     assert!(take(&folder.join("b1.tar.gz"), None, None).expect_err("too large").to_string().contains("more than the 4194304"));
     let given = |name: &str| BackupFile { path: folder.join("b1.tar.gz"), name: Some(name.to_owned()), start: Some(Timestamp::UNIX_EPOCH) };
     fs::remove_file(folder.join(MARKER)).expect("removed");
-    let twice = read(&[given("x"), given("x")], &LIMITS, &Redactor::new([1; 32]), &Around::default()).expect_err("twice");
+    let twice = read(&[given("x"), given("x")], &library(), &Around::default()).expect_err("twice");
     assert_eq!(twice.kind(), "backup_twice");
 }
 
@@ -115,11 +123,11 @@ fn of_a_bucket_the_newest_backup_of_each_scope_is_read() {
     // Asked for by its own path, an older one is read too.
     let given = |path: PathBuf| BackupFile { path, name: None, start: None };
     let both = [given(bucket.path().to_owned()), given(bucket.path().join("backups/a1"))];
-    let found = read(&both, &LIMITS, &Redactor::new([1; 32]), &ours()).expect("found");
+    let found = read(&both, &library(), &ours()).expect("found");
     assert_eq!(told(&found)[0], "a1 1");
     // Of a moment before the second one, the first is the newest.
     let earlier = Some("2026-03-01T12:00:00Z".parse().expect("a time"));
-    let found = read(&[given(bucket.path().to_owned())], &LIMITS, &Redactor::new([1; 32]), &Around { moment: earlier, ..ours() }).expect("found");
+    let found = read(&[given(bucket.path().to_owned())], &library(), &Around { moment: earlier, ..ours() }).expect("found");
     assert_eq!(told(&found)[..2], ["a1 1", "a2 not_needed"]);
 }
 

@@ -8,7 +8,7 @@ use crate::velero::{
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Tri {
+pub(in crate::velero) enum Tri {
     Yes,
     No,
     /// It depends on the word that is named.
@@ -47,7 +47,7 @@ impl Tri {
 /// Which scope a list of the new filters is for. A word that resolves to a kind of the other scope is dropped from it
 /// (`scopeResourceMapFunc`); lists of the old filters take both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Takes {
+pub(in crate::velero) enum Takes {
     Both,
     Namespaced,
     Cluster,
@@ -61,8 +61,8 @@ pub(super) struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    /// `globStringSet.match`: words in lexical order; one that does not compile ends the search with no.
-    pub fn matches(&self, words: &[String]) -> Tri {
+    /// What the words of a list become, each with whether it may be the subject's kind although it does not look so.
+    fn keys(&self, words: &[String]) -> Vec<(String, bool)> {
         let mut keys: Vec<(String, bool)> = Vec::new();
         for word in words {
             match self.names.resolve(word) {
@@ -82,6 +82,15 @@ impl Resolver<'_> {
             }
         }
         keys.sort();
+        keys
+    }
+
+    /// `globStringSet.match`: words in lexical order; one that does not compile ends the search with no.
+    pub fn matches(&self, words: &[String]) -> Tri {
+        self.match_keys(self.keys(words))
+    }
+
+    fn match_keys(&self, keys: Vec<(String, bool)>) -> Tri {
         let mut maybe = None;
         for (key, unsure) in keys {
             match Glob::new(&key).map(|glob| glob.matches(self.subject.resource)) {
@@ -99,9 +108,12 @@ impl Resolver<'_> {
         !glob::is_pattern(word) && word.split_once('.').is_none_or(|(_, group)| self.subject.id.gk.group.starts_with(group))
     }
 
-    /// `IncludesExcludes.ShouldInclude`.
+    /// `IncludesExcludes.ShouldInclude`. An include list of which every word is dropped is an empty one, which includes everything.
     pub fn includes(&self, lists: &Lists) -> Tri {
-        self.matches(&lists.exclude).not().and(|| Tri::of(lists.include.is_empty()).or(|| self.matches(&lists.include)))
+        self.matches(&lists.exclude).not().and(|| {
+            let keys = self.keys(&lists.include);
+            if keys.is_empty() || keys.iter().any(|(key, _)| key == "*") { Tri::Yes } else { self.match_keys(keys) }
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     Coverage, Kinds, Lists, SNAPSHOT_CONTENTS, SNAPSHOTS, Scope, Subject, Why,
     filter::{Resolver, Takes, Tri, namespace_included},
 };
-use crate::velero::{custom::EXCLUDE_LABEL, names::Names};
+use crate::velero::{custom::EXCLUDE_LABEL, names::Names, selector::labels_of};
 
 /// Kinds without the verbs that Velero wants of a kind: list, create, get and delete (pkg/discovery/helper.go `filterByVerbs`).
 const WITHOUT_VERBS: [&str; 9] = [
@@ -26,7 +26,7 @@ const READ_ONLY_GROUPS: [&str; 3] = ["metrics.k8s.io", "custom.metrics.k8s.io", 
 
 /// Kinds served by two groups: taken once, the first group that is included wins (pkg/backup/backup.go `cohabitatingResources`). The group
 /// on the left is listed later.
-const COHABITANTS: [(&str, &str); 5] = [
+pub(in crate::velero) const COHABITANTS: [(&str, &str); 5] = [
     ("events.events.k8s.io", "events"),
     ("deployments.extensions", "deployments.apps"),
     ("daemonsets.extensions", "daemonsets.apps"),
@@ -34,9 +34,11 @@ const COHABITANTS: [(&str, &str); 5] = [
     ("networkpolicies.extensions", "networkpolicies.networking.k8s.io"),
 ];
 
-/// Cluster-scoped kinds that Velero's own actions pull in beside others, and what pulls them in (pkg/util/actionhelpers,
+/// Kinds that Velero's own actions pull in beside others, and what pulls them in (pkg/util/actionhelpers,
 /// pkg/backup/backup.go `backupCRD`).
-const PULLED_IN: [(&str, &str); 5] = [
+const PULLED_IN: [(&str, &str); 7] = [
+    ("pods", "a claim in the backup that it mounts"),
+    ("persistentvolumeclaims", "a Pod in the backup that mounts it"),
     ("persistentvolumes", "a bound PersistentVolumeClaim in the backup"),
     ("priorityclasses.scheduling.k8s.io", "a Pod in the backup"),
     ("clusterroles.rbac.authorization.k8s.io", "a ServiceAccount in the backup"),
@@ -45,7 +47,7 @@ const PULLED_IN: [(&str, &str); 5] = [
 ];
 
 /// Kinds that the snapshot actions add past every filter (pkg/backup/actions/csi).
-const SNAPSHOT_KINDS: [&str; 3] = [SNAPSHOTS, SNAPSHOT_CONTENTS, "volumesnapshotclasses.snapshot.storage.k8s.io"];
+pub(in crate::velero) const SNAPSHOT_KINDS: [&str; 3] = [SNAPSHOTS, SNAPSHOT_CONTENTS, "volumesnapshotclasses.snapshot.storage.k8s.io"];
 
 fn out(reason: &'static str, message: impl Into<String>) -> Coverage {
     Coverage::Out(Why { reason, message: message.into() })
@@ -100,11 +102,29 @@ impl Scope {
             Coverage::Out(why) if why.reason == "kind_filter" && SNAPSHOT_KINDS.contains(&subject.resource) => {
                 unknown("volume_snapshot", "Velero takes the snapshots that it makes itself, and no others")
             }
-            Coverage::In if self.selector => {
-                unknown("label_selector", "the backup selects by labels, and what it selects is not computed; its archive tells")
-            }
+            Coverage::In if self.selection.is_set() => self.selected(subject),
             Coverage::In if subject.labels.is_none() => unknown("labels_unknown", format!("whether it is labelled {EXCLUDE_LABEL} is not known")),
             covered => covered,
+        }
+    }
+
+    /// What a label selector makes of an object that the other filters let in.
+    fn selected(&self, subject: &Subject<'_>) -> Coverage {
+        let Some(labels) = subject.labels else { return unknown("labels_unknown", "its labels are not known, and the backup selects by labels") };
+        if subject.resource == "namespaces" {
+            return if self.selection.matches(&labels_of(labels)) || !self.namespaces_are_everything() {
+                Coverage::In
+            } else {
+                unknown("namespace_content", "the backup takes the Namespace only if it selects anything in it")
+            };
+        }
+        if self.selection.can_list() && self.selection.matches(&labels_of(labels)) {
+            return Coverage::In;
+        }
+        match PULLED_IN.iter().find(|(kind, _)| *kind == subject.resource) {
+            Some((_, by)) => unknown("related_only", format!("its labels are not selected, so the backup takes it only beside {by}")),
+            None if !self.selection.can_list() => out("label_selector", "Velero cannot list by the backup's label selector, so it finds nothing"),
+            None => out("label_selector", "its labels are not those that the backup selects"),
         }
     }
 
@@ -144,10 +164,7 @@ impl Scope {
         match namespace_included(&self.namespaces, name) {
             Tri::Yes => Coverage::In,
             Tri::Maybe(word) => unknown("pattern", format!("whether `{word}` matches {name} cannot be said for certain")),
-            // With all namespaces listed at once, an excluded one is tracked too as soon as any object is found in it.
-            Tri::No if self.namespaces.include.iter().all(|n| n == "*") => {
-                unknown("excluded_namespace", "the namespace is excluded, but Velero keeps the Namespace object itself if it finds anything in it")
-            }
+            Tri::No if self.selection.is_set() && subject.labels.is_some_and(|l| self.selection.matches(&labels_of(l))) => Coverage::In,
             Tri::No => out("namespace_filter", format!("namespace {name} is not in the backup's scope")),
         }
     }
@@ -192,7 +209,7 @@ impl Scope {
     }
 
     /// `ShouldInclude` of both generations: whether a kind is listed.
-    fn type_included(&self, subject: &Subject<'_>, names: &Names) -> Tri {
+    pub(in crate::velero) fn type_included(&self, subject: &Subject<'_>, names: &Names) -> Tri {
         let resolver = |takes| Resolver { names, subject, takes };
         match &self.kinds {
             Kinds::Unknown => Tri::No,
@@ -221,7 +238,7 @@ impl Scope {
     }
 
     /// `ShouldExclude` of both generations: the weaker test, for what others pull in.
-    fn type_excluded(&self, subject: &Subject<'_>, names: &Names) -> Tri {
+    pub(in crate::velero) fn type_excluded(&self, subject: &Subject<'_>, names: &Names) -> Tri {
         let resolver = |takes| Resolver { names, subject, takes };
         match &self.kinds {
             Kinds::Unknown => Tri::No,

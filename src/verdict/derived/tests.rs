@@ -13,7 +13,7 @@ fn says(value: Value) -> String {
         "plain" => Some(json!({"spec":{}})),
         _ => None,
     };
-    rule_for(&take(value), &service, &Memo::default()).map_or("none".into(), |r| r.name.into())
+    rule_for(&take(value), &service, &Memo::default()).expect("whole").map_or("none".into(), |r| r.name.into())
 }
 
 fn object(api: &str, kind: &str, namespace: &str, name: &str, more: Value) -> Value {

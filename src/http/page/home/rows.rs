@@ -1,6 +1,7 @@
 //! One row of each section of the first page that shows findings. pure
 
 mod inventory;
+mod protection;
 
 use jiff::Timestamp;
 
@@ -9,6 +10,8 @@ use super::super::{
     text::{Chip, CommitCell, ObjectCell, When, cut, short, shown, span},
 };
 pub use inventory::{AppRow, BackupRow, BlindRow, LocationRow, ScheduleRow, SourceRow, SuppressedRow};
+pub(super) use protection::by_urgency;
+pub use protection::{ProofRow, RestoreRow, VolumeRow};
 
 use crate::report::model::{Cause, FieldReport, ObjectReport, Side, Stage, WindowRollup, WindowScope, WindowState};
 

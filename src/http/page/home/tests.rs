@@ -109,7 +109,7 @@ fn unknown_is_never_green_and_a_clean_report_is_calm() {
     }
     let html = page(&sample::clean(), Query::default());
     assert!(html.contains("class=\"hero good\"") && html.contains("Closed:"));
-    assert_eq!(html.matches("class=\"tile quiet\"").count(), 6);
+    assert_eq!(html.matches("class=\"tile quiet\"").count(), 7);
 }
 
 #[test]

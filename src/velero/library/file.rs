@@ -1,0 +1,293 @@
+//! One cached archive as a file: bodies, then an index, then a footer that says where the index is. I/O: the file.
+//!
+//! ```text
+//! header   32 bytes   format, then the mark of the key that its hashes were made with
+//! bodies              of each object the reduced content as JSON text, then managedFields and what was last applied
+//! index               gzip of JSON lines: the archive first, then one line an object
+//! footer   48 bytes   offset of the index, its length, SHA-256 over it
+//! ```
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, BufRead, BufReader, BufWriter, Write},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::SystemTime,
+};
+
+use flate2::{Compression, bufread::MultiGzDecoder, write::GzEncoder};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+use tracing::warn;
+
+use super::super::archive::Keep;
+use crate::{
+    object::{Extent, Fingerprint, Meta, Object, ObjectId, Place, Redactor, Shelf, Text},
+    witness::{Archive, Diagnostic, Remark},
+};
+
+/// The format; another one is read anew.
+const FORMAT: &[u8; 16] = b"snapgap backup 1";
+
+const HEADER: u64 = 32;
+const FOOTER: u64 = 48;
+
+/// The largest index that is believed: that of some ten million objects.
+const MAX_INDEX: u64 = 1 << 30;
+
+/// Tells keys apart without telling anything of them.
+fn mark(redactor: &Redactor) -> [u8; 16] {
+    Fingerprint::of(redactor.hide(b"snapgap: which key is this").as_bytes()).bytes()
+}
+
+/// A file that bodies are read from.
+#[derive(Debug)]
+pub(super) struct FileShelf {
+    file: File,
+    path: PathBuf,
+    spoiled: AtomicBool,
+}
+
+impl FileShelf {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn is_spoiled(&self) -> bool {
+        self.spoiled.load(Ordering::Relaxed)
+    }
+}
+
+impl Shelf for FileShelf {
+    fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, String> {
+        // A length that the file cannot have must not be asked of memory.
+        let ends = offset.checked_add(length as u64);
+        let size = self.file.metadata().map_err(|e| e.to_string())?.len();
+        if ends.is_none_or(|end| end > size) {
+            self.spoiled();
+            return Err("the cache file is shorter than it was".to_owned());
+        }
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, offset).map_err(|e| {
+            self.spoiled();
+            e.to_string()
+        })?;
+        Ok(bytes)
+    }
+
+    fn spoiled(&self) {
+        self.spoiled.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What the index says of the archive.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    origin: String,
+    cluster_uid: Option<Text>,
+    namespaces: BTreeMap<Text, Text>,
+    torn: Vec<Remark>,
+    diagnostics: Vec<Diagnostic>,
+    unreadable: Vec<Text>,
+    bytes: u64,
+    objects: usize,
+}
+
+/// What the index says of an object.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    id: ObjectId,
+    version: Text,
+    print: [u8; 16],
+    meta: Meta,
+    at: (u64, u32, u32, u32, u32),
+}
+
+/// The same object as an archive already at hand holds it, or with the texts of that one: archives of one cluster hold mostly the same.
+fn share(mut object: Object, known: &[Arc<Archive>]) -> Arc<Object> {
+    let Some(other) = known.iter().find_map(|a| a.objects.get(&object.id)) else { return Arc::new(object) };
+    if other.content == object.content && other.version == object.version && other.meta == object.meta {
+        return other.clone();
+    }
+    object.id = other.id.clone();
+    object.version = if object.version == other.version { other.version.clone() } else { object.version };
+    if object.meta == other.meta {
+        object.meta = other.meta.clone();
+    }
+    Arc::new(object)
+}
+
+/// A file that is being written while its archive is read.
+pub(super) struct Draft {
+    known: Vec<Arc<Archive>>,
+    shelf: Arc<FileShelf>,
+    out: BufWriter<File>,
+    temporary: NamedTempFile,
+    offset: u64,
+    index: GzEncoder<Vec<u8>>,
+    /// The disk is full or the like: what comes stays in memory.
+    failed: Option<io::Error>,
+}
+
+impl Draft {
+    pub fn begin(folder: &Path, name: &str, redactor: &Redactor, known: Vec<Arc<Archive>>) -> io::Result<Self> {
+        let temporary = tempfile::Builder::new().prefix(".draft-").tempfile_in(folder)?;
+        let mut out = BufWriter::with_capacity(256 << 10, temporary.reopen()?);
+        out.write_all(FORMAT)?;
+        out.write_all(&mark(redactor))?;
+        let shelf = FileShelf { file: temporary.reopen()?, path: folder.join(name), spoiled: AtomicBool::new(false) };
+        let index = GzEncoder::new(Vec::new(), Compression::fast());
+        Ok(Self { known, shelf: Arc::new(shelf), out, temporary, offset: HEADER, index, failed: None })
+    }
+
+    fn put(&mut self, object: &Object, texts: [&str; 3], extent: Extent) -> io::Result<()> {
+        for text in texts {
+            self.out.write_all(text.as_bytes())?;
+        }
+        self.offset += u64::from(extent.content) + u64::from(extent.managers) + u64::from(extent.applied);
+        let line = Line {
+            id: object.id.clone(),
+            version: object.version.clone(),
+            print: object.content.print().bytes(),
+            meta: Meta { managers: None, applied: None, ..object.meta.clone() },
+            at: (extent.offset, extent.content, extent.managers, extent.applied, extent.check),
+        };
+        serde_json::to_writer(&mut self.index, &line)?;
+        self.index.write_all(b"\n")
+    }
+
+    /// Ends the file and puts it in its place. The archive can be read from in any case.
+    pub fn finish(mut self, archive: &Archive) -> (Arc<FileShelf>, io::Result<()>) {
+        let written = self.failed.take().map_or_else(|| self.end(archive), Err);
+        let flushed = self.out.flush();
+        let shelf = self.shelf.clone();
+        let placed = written.and(flushed).and_then(|()| self.temporary.persist(&shelf.path).map(drop).map_err(|e| e.error));
+        (shelf, placed)
+    }
+
+    fn end(&mut self, archive: &Archive) -> io::Result<()> {
+        let index = std::mem::replace(&mut self.index, GzEncoder::new(Vec::new(), Compression::fast())).finish()?;
+        let head = Head {
+            origin: archive.origin.clone(),
+            cluster_uid: archive.cluster_uid.clone(),
+            namespaces: archive.namespaces.clone(),
+            torn: archive.torn.clone(),
+            diagnostics: archive.diagnostics.clone(),
+            unreadable: archive.unreadable.iter().cloned().collect(),
+            bytes: archive.bytes,
+            objects: archive.objects.len(),
+        };
+        let mut first = GzEncoder::new(Vec::new(), Compression::fast());
+        serde_json::to_writer(&mut first, &head)?;
+        first.write_all(b"\n")?;
+        let whole = [first.finish()?, index].concat();
+        self.out.write_all(&whole)?;
+        self.out.write_all(&self.offset.to_le_bytes())?;
+        self.out.write_all(&(whole.len() as u64).to_le_bytes())?;
+        self.out.write_all(&Sha256::digest(&whole))
+    }
+}
+
+impl Keep for Draft {
+    fn keep(&mut self, mut object: Object) -> Arc<Object> {
+        // It changes with every write of a status, and nothing asks a backup for it.
+        object.meta.resource_version = None;
+        let (content, managers, applied) = (object.content.json(), object.meta.managers(), object.meta.applied());
+        let extent = Extent::of(self.offset, &content, managers.as_deref(), applied.as_deref());
+        let Some(extent) = extent.filter(|_| self.failed.is_none()) else { return Arc::new(object) };
+        let texts = [&*content, managers.as_deref().unwrap_or_default(), applied.as_deref().unwrap_or_default()];
+        if let Err(e) = self.put(&object, texts, extent) {
+            warn!("the cache of backups cannot be written: {e}; the rest of this one is kept in memory");
+            self.failed = Some(e);
+            return Arc::new(object);
+        }
+        share(object.shelved(Place::on(self.shelf.clone(), extent)), &self.known)
+    }
+}
+
+/// What came of looking for a file.
+pub(super) enum Loaded {
+    Good(Archive, Arc<FileShelf>),
+    None,
+    OtherKey,
+    Damaged(String),
+}
+
+/// Reads an archive's file, but for the bodies.
+pub(super) fn load(path: &Path, redactor: &Redactor, known: &[Arc<Archive>]) -> Loaded {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Loaded::None,
+        Err(e) => return Loaded::Damaged(e.to_string()),
+    };
+    // The time of last use decides which file goes when there are too many.
+    let _ = file.set_modified(SystemTime::now());
+    let mut header = [0; HEADER as usize];
+    if let Err(e) = file.read_exact_at(&mut header, 0) {
+        return Loaded::Damaged(e.to_string());
+    }
+    if header[..16] != *FORMAT {
+        return Loaded::Damaged("it is of another format".to_owned());
+    }
+    if header[16..] != mark(redactor) {
+        return Loaded::OtherKey;
+    }
+    let shelf = Arc::new(FileShelf { file, path: path.to_owned(), spoiled: AtomicBool::new(false) });
+    match index(&shelf, known) {
+        Ok(archive) => Loaded::Good(archive, shelf),
+        Err(e) => Loaded::Damaged(e.to_string()),
+    }
+}
+
+fn index(shelf: &Arc<FileShelf>, known: &[Arc<Archive>]) -> io::Result<Archive> {
+    let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    let size = shelf.file.metadata()?.len();
+    let footer_at = size.checked_sub(FOOTER).filter(|at| *at >= HEADER).ok_or_else(|| bad("it is too short"))?;
+    let mut footer = [0; FOOTER as usize];
+    shelf.file.read_exact_at(&mut footer, footer_at)?;
+    let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|n| footer[at + n]));
+    let (offset, length) = (number(0), number(8));
+    if offset.checked_add(length) != Some(footer_at) || length > MAX_INDEX {
+        return Err(bad("its end is not where it should be"));
+    }
+    let mut bytes = vec![0; usize::try_from(length).map_err(|_| bad("its index is too large"))?];
+    shelf.file.read_exact_at(&mut bytes, offset)?;
+    if footer[16..] != *Sha256::digest(&bytes) {
+        return Err(bad("its index is damaged"));
+    }
+    let mut lines = BufReader::new(MultiGzDecoder::new(&bytes[..]));
+    let mut line = String::new();
+    lines.read_line(&mut line)?;
+    let head: Head = serde_json::from_str(&line)?;
+    let mut archive = Archive {
+        origin: head.origin,
+        cluster_uid: head.cluster_uid,
+        namespaces: head.namespaces,
+        torn: head.torn,
+        diagnostics: head.diagnostics,
+        unreadable: head.unreadable.into_iter().collect(),
+        bytes: head.bytes,
+        ..Archive::default()
+    };
+    loop {
+        line.clear();
+        if lines.read_line(&mut line)? == 0 {
+            break;
+        }
+        let Line { id, version, print, meta, at } = serde_json::from_str(&line)?;
+        let extent = Extent { offset: at.0, content: at.1, managers: at.2, applied: at.3, check: at.4 };
+        let place = Place::on(shelf.clone(), extent);
+        archive.objects.insert(share(Object::remembered(id, version, Fingerprint::from_bytes(print), meta, place), known));
+    }
+    if archive.objects.len() != head.objects {
+        return Err(bad("its index is not whole"));
+    }
+    archive.objects.shrink_to_fit();
+    Ok(archive)
+}

@@ -1,0 +1,260 @@
+//! A cluster as far as Velero's selection looks at it: kinds, namespaces, labels, and which objects lead to which. pure
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap, HashSet},
+};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    object::{GroupKind, Object, ObjectId, Text},
+    velero::{Names, custom::EXCLUDE_LABEL, selector::Labels},
+    witness::{KindState, Listing, Live},
+};
+
+/// Labels that a restore leaves behind and that are taken off every object when it is read.
+pub(super) const UNSEEN_LABELS: [&str; 2] = ["velero.io/backup-name", "velero.io/restore-name"];
+
+/// One live object.
+#[derive(Debug)]
+pub(super) struct Item<'a> {
+    pub id: &'a ObjectId,
+    pub object: &'a Object,
+    /// Index among the kinds.
+    pub kind: usize,
+    /// Index among the namespaces; `None` for cluster-scoped objects and those of a namespace that is not there.
+    pub namespace: Option<usize>,
+    pub labels: Labels<'a>,
+    pub links: Links,
+}
+
+/// What an object leads to.
+#[derive(Debug, Default)]
+pub(super) enum Links {
+    #[default]
+    None,
+    Pod {
+        claims: Vec<String>,
+        class: Option<String>,
+        running: bool,
+        /// Its body was not read, so what it leads to is not known.
+        unread: bool,
+    },
+    Claim {
+        volume: Option<String>,
+        bound: bool,
+    },
+    Binding {
+        role: String,
+        accounts: Vec<(String, String)>,
+    },
+}
+
+/// One kind.
+#[derive(Debug)]
+pub(super) struct Kind<'a> {
+    pub gk: &'a GroupKind,
+    pub state: &'a KindState,
+    pub resource: Text,
+    pub storable: bool,
+    /// Whether all its objects are in the view.
+    pub complete: bool,
+    pub items: Vec<usize>,
+}
+
+/// One namespace.
+#[derive(Debug)]
+pub(super) struct Namespace {
+    pub name: Text,
+    pub item: usize,
+    pub active: bool,
+}
+
+/// The view.
+#[derive(Debug)]
+pub struct View<'a> {
+    pub(super) live: &'a Live,
+    pub(super) names: Names,
+    pub(super) velero: Text,
+    pub(super) kinds: Vec<Kind<'a>>,
+    pub(super) items: Vec<Item<'a>>,
+    /// Sorted by name.
+    pub(super) namespaces: Vec<Namespace>,
+    pub(super) namespace_names: Vec<Text>,
+    /// Namespaces that are labelled to be left out.
+    pub(super) labelled: Vec<Text>,
+    index: HashMap<&'a ObjectId, usize>,
+    by_resource: HashMap<Text, usize>,
+    pub(super) pods_by_claim: HashMap<(&'a str, String), Vec<usize>>,
+    pub(super) bindings: HashMap<(String, String), Vec<usize>>,
+}
+
+#[derive(Default, Deserialize)]
+struct Labelled<'a> {
+    #[serde(borrow, default)]
+    metadata: Metadata<'a>,
+}
+
+#[derive(Default, Deserialize)]
+struct Metadata<'a> {
+    #[serde(borrow, default)]
+    labels: Option<BTreeMap<Cow<'a, str>, Option<Cow<'a, str>>>>,
+}
+
+impl<'a> View<'a> {
+    /// Of what a cluster runs. `velero` is the namespace that Velero watches.
+    pub fn of(live: &'a Live, velero: &str) -> Self {
+        let names = Names::of(&live.kinds);
+        let mut view = Self {
+            live,
+            names,
+            velero: velero.into(),
+            kinds: Vec::with_capacity(live.kinds.len()),
+            items: Vec::with_capacity(live.objects.len()),
+            namespaces: Vec::new(),
+            namespace_names: Vec::new(),
+            labelled: Vec::new(),
+            index: HashMap::with_capacity(live.objects.len()),
+            by_resource: HashMap::new(),
+            pods_by_claim: HashMap::new(),
+            bindings: HashMap::new(),
+        };
+        view.add_namespaces();
+        for (gk, state) in &live.kinds {
+            view.add_kind(gk, state);
+        }
+        view
+    }
+
+    fn add_namespaces(&mut self) {
+        let kind = GroupKind::new("", "Namespace");
+        let mut found: Vec<&'a Object> = self.live.objects.of_kind(&kind).map(|o| &**o).collect();
+        found.sort_by(|a, b| a.id.name.cmp(&b.id.name));
+        for object in found {
+            let phase = object.meta.phase.as_deref();
+            // A dump may have lost its status.
+            let active = phase.map_or(!object.meta.deleting, |p| p == "Active");
+            self.namespace_names.push(object.id.name.clone());
+            self.namespaces.push(Namespace { name: object.id.name.clone(), item: usize::MAX, active });
+        }
+    }
+
+    fn add_kind(&mut self, gk: &'a GroupKind, state: &'a KindState) {
+        let at = self.kinds.len();
+        let name = self.names.of_kind(gk);
+        let resource = name.map_or_else(|| state.plural.clone(), |n| n.resource.clone());
+        let storable = name.is_none_or(|n| n.storable);
+        let complete = state.listing == Listing::Complete;
+        self.by_resource.insert(resource.clone(), at);
+        let mut own: Vec<&'a Object> = self.live.objects.of_kind(gk).map(|o| &**o).collect();
+        own.sort_by(|a, b| a.id.cmp(&b.id));
+        let first = self.items.len();
+        for object in own {
+            self.add_item(at, object);
+        }
+        self.kinds.push(Kind { gk, state, resource, storable, complete, items: (first..self.items.len()).collect() });
+    }
+
+    fn add_item(&mut self, kind: usize, object: &'a Object) {
+        let at = self.items.len();
+        let id = &object.id;
+        let json = object.content.json();
+        let labels = serde_json::from_str::<Labelled<'_>>(&json).unwrap_or_default().metadata.labels.unwrap_or_default();
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let labels: Labels<'a> = labels.into_iter().map(|(k, v)| (own(k), own(v.unwrap_or_default()))).collect();
+        let links = links(object);
+        let namespace = id.namespace.as_ref().and_then(|n| self.namespace_names.binary_search(n).ok());
+        match &links {
+            Links::Pod { claims, running: true, .. } => {
+                let own = id.namespace.as_deref().unwrap_or_default();
+                for claim in claims {
+                    self.pods_by_claim.entry((own, claim.clone())).or_default().push(at);
+                }
+            }
+            Links::Binding { accounts, .. } => {
+                let distinct: HashSet<&(String, String)> = accounts.iter().collect();
+                for account in distinct {
+                    self.bindings.entry(account.clone()).or_default().push(at);
+                }
+            }
+            _ => {}
+        }
+        if id.gk.is("", "Namespace")
+            && let Ok(n) = self.namespace_names.binary_search(&id.name)
+        {
+            self.namespaces[n].item = at;
+            if labels.get(EXCLUDE_LABEL).is_some_and(|v| v == "true") {
+                self.labelled.push(id.name.clone());
+            }
+        }
+        self.index.insert(id, at);
+        self.items.push(Item { id, object, kind, namespace, labels, links });
+    }
+
+    /// Every live object.
+    pub fn ids(&self) -> impl Iterator<Item = &'a ObjectId> {
+        self.items.iter().map(|i| i.id)
+    }
+
+    /// What kinds are called.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The kind of a resource, as `plural.group`.
+    pub(super) fn kind_of(&self, resource: &str) -> Option<usize> {
+        self.by_resource.get(resource).copied()
+    }
+
+    /// An object by identity.
+    pub(super) fn find(&self, id: &ObjectId) -> Option<usize> {
+        self.index.get(id).copied()
+    }
+
+    /// An object by kind and name.
+    pub(super) fn find_named(&self, group: &str, kind: &str, namespace: Option<&str>, name: &str) -> Option<usize> {
+        self.find(&ObjectId::new(group, kind, namespace, name))
+    }
+
+    /// Whether all objects of a kind are in the view.
+    pub(super) fn complete(&self, resource: &str) -> bool {
+        self.kind_of(resource).is_some_and(|k| self.kinds[k].complete)
+    }
+
+    /// Names of all namespaces, if all are in the view.
+    pub(super) fn all_namespaces(&self) -> Option<&[Text]> {
+        (self.live.namespaces.is_none() && self.complete("namespaces")).then_some(&*self.namespace_names)
+    }
+}
+
+fn links(object: &Object) -> Links {
+    let gk = &object.id.gk;
+    let text = |v: &Value, pointer: &str| v.pointer(pointer).and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned);
+    if gk.is("", "Pod") {
+        let value = object.content.value();
+        let spec = value.get("spec");
+        let volumes = value.pointer("/spec/volumes").and_then(Value::as_array);
+        let claims = volumes.into_iter().flatten().filter_map(|v| text(v, "/persistentVolumeClaim/claimName")).collect();
+        // `kube.IsPodRunning`: scheduled, running, not being deleted.
+        let running = text(&value, "/spec/nodeName").is_some() && object.meta.phase.as_deref() == Some("Running") && !object.meta.deleting;
+        return Links::Pod { claims, class: text(&value, "/spec/priorityClassName"), running, unread: spec.is_none() };
+    }
+    if gk.is("", "PersistentVolumeClaim") {
+        return Links::Claim { volume: text(&object.content.value(), "/spec/volumeName"), bound: object.meta.phase.as_deref() == Some("Bound") };
+    }
+    if gk.is("rbac.authorization.k8s.io", "ClusterRoleBinding") {
+        let value = object.content.value();
+        let subjects = value.get("subjects").and_then(Value::as_array);
+        let account = |s: &Value| {
+            (s.get("kind").and_then(Value::as_str) == Some("ServiceAccount")).then(|| {
+                let member = |key: &str| s.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+                (member("namespace"), member("name"))
+            })
+        };
+        let accounts = subjects.into_iter().flatten().filter_map(account).collect();
+        return Links::Binding { role: text(&value, "/roleRef/name").unwrap_or_default(), accounts };
+    }
+    Links::None
+}

@@ -1,0 +1,207 @@
+//! Our verdict beside the server's: what a dry run would change, and whether the two say the same.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use snapgap::{
+    drift::{
+        Builtin, Comparison, LeafClass, Observed, Policy, Schema, compare,
+        schema::{Definition, Origin, Schemas, Shape},
+    },
+    object::{Gvk, Object, Quantity, Redactor, Step, admit},
+};
+
+/// An object as the engine takes it in. Secret values are hidden on both sides by the same key, so that they stay comparable.
+pub fn taken_in(value: &Value) -> Object {
+    admit(value.clone(), &Redactor::new([7; 32])).unwrap_or_else(|e| panic!("{e}: {value}"))
+}
+
+/// The schemas of one server: definitions first, then what it describes, then the table, as the product looks them up.
+#[derive(Default)]
+pub struct Schemata {
+    pub definitions: Vec<Definition>,
+    pub served: Arc<Schemas>,
+}
+
+impl Schemata {
+    pub fn of(&self, object: &Value) -> Box<dyn Schema> {
+        let text = |key: &str| object[key].as_str().unwrap_or_default();
+        let gvk = Gvk::parse(text("apiVersion"), text("kind"));
+        let defined = self.definitions.iter().find_map(|d| Shape::of(&d.index, &gvk, Origin::Definition, true));
+        match defined.or_else(|| self.served.served(&gvk)).or_else(|| self.served.bundled(&gvk)) {
+            Some(shape) => Box::new(shape),
+            None => Box::new(Builtin),
+        }
+    }
+}
+
+/// What the engine says of a live object.
+pub fn ours(schema: &dyn Schema, desired: &Value, live: &Value) -> Comparison {
+    prepared(&taken_in(desired), &taken_in(live)).judge(schema)
+}
+
+/// Schema path of a reported leaf: positions and items as `*`.
+pub fn leaf_path(leaf: &snapgap::drift::Leaf) -> String {
+    let step = |s: &Step| match s {
+        Step::Key(key) => key.to_string().replace('~', "~0").replace('/', "~1"),
+        _ => "*".to_owned(),
+    };
+    leaf.path.0.iter().map(step).collect::<Vec<_>>().join("/")
+}
+
+/// One place that a dry run would change.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// List positions stand as `*`.
+    pub path: String,
+    pub now: Value,
+    pub then: Value,
+}
+
+/// What of an object is compared. An autoscaler's status is served as annotations in its old version.
+fn compared(object: &Value) -> Value {
+    let mut out = taken_in(object).content.value();
+    if let Some(annotations) = out.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        annotations.retain(|k, _| !k.starts_with("autoscaling.alpha.kubernetes.io/"));
+        if annotations.is_empty() {
+            out["metadata"].as_object_mut().expect("metadata").remove("annotations");
+        }
+    }
+    out
+}
+
+/// What the deployer's next apply would change, by the server's own word.
+pub fn theirs(live: &Value, predicted: &Value) -> Vec<Change> {
+    fn walk(now: &Value, then: &Value, at: &str, out: &mut Vec<Change>) {
+        let child = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}/{key}") };
+        match (now, then) {
+            _ if now == then => {}
+            (Value::Object(a), Value::Object(b)) => {
+                let keys = a.keys().chain(b.keys().filter(|k| !a.contains_key(*k)));
+                let get = |m: &serde_json::Map<String, Value>, k: &str| m.get(k).cloned().unwrap_or(Value::Null);
+                keys.for_each(|k| walk(&get(a, k), &get(b, k), &child(&k.replace('~', "~0").replace('/', "~1")), out));
+            }
+            (Value::Array(a), Value::Array(b)) if a.len() == b.len() && a.iter().any(|v| v.is_object() || v.is_array()) => {
+                a.iter().zip(b).for_each(|(x, y)| walk(x, y, &child("*"), out));
+            }
+            _ => out.push(Change { path: at.to_owned(), now: now.clone(), then: then.clone() }),
+        }
+    }
+    let mut out = Vec::new();
+    walk(&compared(live), &compared(predicted), "", &mut out);
+    // Of metadata the engine compares what Git can set; the rest is the server's.
+    out.retain(|c| !c.path.starts_with("metadata/") || ["labels", "annotations"].iter().any(|s| c.path[9..].starts_with(s)));
+    out
+}
+
+/// How a pair of answers stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// Both say the same, by field.
+    Agreed,
+    /// A reason why the two differ that docs/drift.md lists.
+    Documented(&'static str),
+    /// Nobody said why: the schema path, and who speaks there alone.
+    Disputed(Vec<(String, &'static str)>),
+}
+
+fn related(a: &str, b: &str) -> bool {
+    let below = |x: &str, y: &str| y.strip_prefix(x).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    a.is_empty() || b.is_empty() || below(a, b) || below(b, a)
+}
+
+/// Whether two lists hold the same in another order.
+fn reordered(a: &Value, b: &Value) -> bool {
+    let (Value::Array(a), Value::Array(b)) = (a, b) else { return false };
+    a.len() == b.len() && a.iter().all(|x| b.contains(x)) && b.iter().all(|x| a.contains(x))
+}
+
+/// Whether two texts say one amount: custom resources keep the letters, and nobody means another thing by them.
+fn spelled_otherwise(a: &Value, b: &Value) -> bool {
+    matches!((Quantity::from_json(a), Quantity::from_json(b)), (Some(a), Some(b)) if a == b)
+}
+
+/// Whether a value says no more than its absence.
+pub fn empty(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.values().all(empty),
+        other => [Value::Null, Value::from(""), Value::Array(Vec::new())].contains(other),
+    }
+}
+
+/// Whether the server only fills in what takes the place of a field beside it that goes, which is told.
+fn filled_in(change: &Change, all: &[Change]) -> bool {
+    let parent = |p: &str| p.rsplit_once('/').map(|(parent, _)| parent.to_owned());
+    change.now.is_null() && all.iter().any(|c| c.then.is_null() && parent(&c.path) == parent(&change.path))
+}
+
+/// Holds our answer against the server's. `dropped` is what Git sets and the server does not keep: a field that it does not know.
+pub fn stand(mine: &Comparison, changes: &[Change], dropped: Option<&str>) -> Standing {
+    let asks: Vec<String> = mine.leaves.iter().filter(|l| !l.is_addition() && l.class != LeafClass::UnknownField).map(leaf_path).collect();
+    let mut reason = None;
+    let mut disputed: Vec<(String, &'static str)> = Vec::new();
+    for change in changes.iter().filter(|c| !asks.iter().any(|a| related(a, &c.path))) {
+        if reordered(&change.now, &change.then) {
+            reason = Some("order");
+        } else if mine.leaves.iter().any(|l| related(&leaf_path(l), &change.path)) {
+            reason = Some("co-owned");
+        } else if spelled_otherwise(&change.now, &change.then) {
+            reason = Some("spelling");
+        } else if empty(&change.now) && empty(&change.then) {
+            reason = Some("empty");
+        } else if filled_in(change, changes) {
+            reason = Some("default");
+        } else if knows_more(mine) {
+            reason = Some("rule");
+        } else {
+            disputed.push((change.path.clone(), "server"));
+        }
+    }
+    for ask in asks.into_iter().filter(|a| !changes.iter().any(|c| related(a, &c.path))) {
+        if dropped.is_some_and(|d| related(d, &ask)) {
+            reason = Some("dropped");
+        } else {
+            disputed.push((ask, "snapgap"));
+        }
+    }
+    if !disputed.is_empty() {
+        disputed.sort();
+        disputed.dedup();
+        return Standing::Disputed(disputed);
+    }
+    if changes.is_empty() && !mine.leaves.is_empty() {
+        let unknown = mine.leaves.iter().any(|l| l.class == LeafClass::UnknownField);
+        reason = reason.or(Some(if unknown { "dropped" } else { "addition" }));
+    }
+    reason.map_or(Standing::Agreed, Standing::Documented)
+}
+
+/// What is silent for want of an owner or of a schema. All other silences come from rules that know more than the server's apply does.
+const PLAIN: [&str; 5] = ["default_or_admission", "controller_owned", "deployer_owned", "unattributed", "inside_list"];
+
+/// Whether a rule about what a field means kept something silent.
+pub fn knows_more(mine: &Comparison) -> bool {
+    mine.silenced.iter().any(|s| !PLAIN.contains(&&*s.rule))
+}
+
+/// Two objects ready to be compared.
+pub struct Prepared {
+    desired: Object,
+    live: Object,
+    values: (Value, Value),
+}
+
+/// Parses what is kept as text.
+pub fn prepared(desired: &Object, live: &Object) -> Prepared {
+    Prepared { values: (desired.content.value(), live.content.value()), desired: desired.clone(), live: live.clone() }
+}
+
+impl Prepared {
+    /// The engine's answer.
+    pub fn judge(&self, schema: &dyn Schema) -> Comparison {
+        let gvk = self.desired.gvk();
+        let (managers, applied) = (self.live.meta.managers(), self.live.meta.applied());
+        let observed = Observed { value: &self.values.1, managers: managers.as_deref(), applied: applied.as_deref() };
+        compare(&self.values.0, observed, &Policy::of(schema, &self.desired.id, &gvk))
+    }
+}

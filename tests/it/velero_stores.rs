@@ -1,0 +1,316 @@
+//! The content of backups, three ways in: a bucket, Velero's DownloadRequests and a file, against a real Velero and a real S3 server.
+
+use std::{fs, io::Read as _, path::Path, process::Command, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use object_store::{ObjectStoreExt as _, aws::AmazonS3Builder};
+use serde_json::{Value, json};
+use snapgap::{
+    cluster::{self, Connection, Limits},
+    config::{
+        self, Config,
+        file::{File, Surroundings},
+    },
+    object::{Object, ObjectId, Redactor},
+    stages::backups::BackupStage,
+    velero::store::{Bucket, Coordinates, feed::Feed},
+    witness::{BackedUp, Backup, BackupContent, BackupState, Live},
+};
+
+use crate::support::{
+    cli::{Ran, program, snapgap},
+    control_plane::{ControlPlane, Options as Plane},
+    daemon,
+    gate::Gate,
+    velero::{ACCESS_KEY, BUCKET, Options, SECRET_KEY, Store, Velero},
+};
+
+/// A value that must be seen nowhere.
+const CANARY: &str = "canary-7f3a";
+
+/// The loudest log that anybody would ask for.
+const LOUD: &str = "trace,kube_client=off";
+
+/// A world of some kinds in namespace `shop`, with a Secret.
+fn populate(plane: &ControlPlane) {
+    let mut objects = vec![json!({"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop","labels":{"team":"shop"}}})];
+    let in_shop = |api: &str, kind: &str, name: &str, rest: Value| {
+        let mut object = json!({"apiVersion":api,"kind":kind,"metadata":{"name":name,"namespace":"shop","labels":{"app":name}}});
+        object.as_object_mut().expect("a mapping").extend(rest.as_object().expect("a mapping").clone());
+        object
+    };
+    for n in 0..40 {
+        objects.push(in_shop("v1", "ConfigMap", &format!("settings-{n}"), json!({"data":{"n":n.to_string(),"text":"ä \u{2028} <&> \"quoted\"\n"}})));
+    }
+    objects.push(in_shop("v1", "Secret", "password", json!({"stringData":{"p":CANARY}})));
+    objects.push(in_shop("v1", "ServiceAccount", "cart", json!({})));
+    objects.push(in_shop("v1", "Service", "cart", json!({"spec":{"selector":{"app":"cart"},"ports":[{"port":80}]}})));
+    let containers =
+        json!([{"name":"app","image":"example.com/cart:1","env":[{"name":"A","value":"1"}],"resources":{"requests":{"cpu":"100m","memory":"1Gi"}}}]);
+    objects.push(in_shop(
+        "apps/v1",
+        "Deployment",
+        "cart",
+        json!({"spec":{"replicas":2,"selector":{"matchLabels":{"app":"cart"}},"template":{"metadata":{"labels":{"app":"cart"}},"spec":{"containers":containers}}}}),
+    ));
+    objects.push(in_shop(
+        "v1",
+        "PersistentVolumeClaim",
+        "data",
+        json!({"spec":{"accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"1Gi"}}}}),
+    ));
+    objects.push(in_shop("networking.k8s.io/v1", "NetworkPolicy", "deny", json!({"spec":{"podSelector":{},"policyTypes":["Ingress"]}})));
+    plane.apply(&objects.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n---\n"));
+}
+
+fn credentials(folder: &Path, secret: &str) -> String {
+    let file = folder.join("cloud");
+    fs::write(&file, format!("[default]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {secret}\n")).expect("written");
+    file.display().to_string()
+}
+
+fn load(text: &str, folder: &Path) -> Config {
+    File::parse(text).and_then(|f| f.validate(&Surroundings { cache_dir: folder.join("cache") })).expect("a configuration")
+}
+
+fn redactor() -> Redactor {
+    Redactor::new([7; 32])
+}
+
+async fn live(kubeconfig: &Path) -> Live {
+    let settings = config::Cluster { kubeconfig: Some(kubeconfig.to_owned()), secrets: true, ..Default::default() };
+    let connection = Connection::connect(&settings).await.expect("connects");
+    cluster::read(&connection, &settings, &redactor(), &Limits::default(), &|_| {}).await
+}
+
+async fn look(config: &Config, live: &Live) -> BackedUp {
+    BackupStage::new(Arc::new(config.clone()), redactor()).run_through(live, Timestamp::now()).await.0
+}
+
+fn backup<'b>(of: &'b BackedUp, name: &str) -> &'b Backup {
+    of.backups
+        .iter()
+        .find(|b| &*b.name == name)
+        .unwrap_or_else(|| panic!("no backup {name}: {:?}", of.backups.iter().map(|b| &b.name).collect::<Vec<_>>()))
+}
+
+fn unread(of: &BackedUp, name: &str) -> (String, String) {
+    match &backup(of, name).content {
+        BackupContent::Unread(failure) | BackupContent::Damaged(failure) => (failure.reason.to_string(), failure.message.clone()),
+        BackupContent::Read(_) => panic!("backup {name} was read"),
+    }
+}
+
+/// What a backup holds of the namespace equals what the API server serves, body for body.
+fn holds_what_is_served(of: &BackedUp, name: &str, live: &Live) -> usize {
+    let BackupContent::Read(archive) = &backup(of, name).content else { panic!("backup {name} was not read: {:?}", unread(of, name)) };
+    let same = |id: &ObjectId, served: &Object| {
+        let kept = archive.objects.get(id).unwrap_or_else(|| panic!("{id} is not in backup {name}"));
+        let whole = kept.whole().expect("its body is read again");
+        assert_eq!(whole.content.json(), served.content.json(), "{id}");
+        assert_eq!((&kept.meta.uid, &kept.meta.created, &kept.version), (&served.meta.uid, &served.meta.created, &served.version), "{id}");
+        assert!(served.content.json().contains("hidden:") || !id.gk.is("", "Secret"));
+    };
+    // Events come and go, and of what the server makes by itself the backup may hold an earlier state.
+    let compared = live.objects.iter().filter(|(id, o)| id.namespace.as_deref() == Some("shop") && !o.meta.partial && &*id.gk.kind != "Event");
+    compared.inspect(|(id, object)| same(id, object)).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_is_read_by_its_locations_coordinates_and_without_a_cluster() {
+    let plane = ControlPlane::start(Plane::default());
+    populate(&plane);
+    let store = Store::start();
+    let velero = Velero::start(&plane, &store, Options { prefix: "east".into(), ..Options::default() });
+    let folder = tempfile::tempdir().expect("a folder");
+    let before = live(&plane.admin()).await;
+    for name in ["first", "second"] {
+        assert_eq!(velero.back_up(name, &json!({"includedNamespaces":["shop"]}))["status"]["phase"], "Completed");
+    }
+    // By the location's own coordinates: only credentials are told.
+    let cloud = credentials(folder.path(), SECRET_KEY);
+    let by_location = load(&format!("velero: {{stores: [{{location: default, credentials_file: '{cloud}'}}]}}"), folder.path());
+    let now = live(&plane.admin()).await;
+    let found = look(&by_location, &now).await;
+    assert_eq!(holds_what_is_served(&found, "second", &now), holds_what_is_served(&found, "second", &before));
+    assert!(holds_what_is_served(&found, "second", &now) >= 46);
+    assert_eq!(unread(&found, "first").0, "not_needed");
+    let all = load(&format!("velero: {{read: all, stores: [{{location: default, credentials_file: '{cloud}'}}]}}"), folder.path());
+    holds_what_is_served(&look(&all, &now).await, "first", &now);
+    // What was read lies in the cache: a second look needs no archive.
+    store.away();
+    let nothing = look(&by_location, &now).await;
+    assert_eq!(backup(&nothing, "second").state, BackupState::Restorable, "the cluster still says so");
+    assert_eq!(unread(&nothing, "second").0, "store_unreachable");
+    store.back();
+    holds_what_is_served(&look(&by_location, &now).await, "second", &now);
+    // Without any cluster, by configuration alone.
+    let alone = format!(
+        "velero: {{stores: [{{provider: aws, bucket: {BUCKET}, prefix: east, region: us-east-1, url: '{}', path_style: true, credentials_file: '{cloud}'}}]}}",
+        store.url()
+    );
+    let dead = Live::default();
+    let found = look(&load(&alone, folder.path()), &dead).await;
+    assert_eq!((found.backups.len(), backup(&found, "second").state, found.as_of.is_some()), (2, BackupState::Restorable, true));
+    holds_what_is_served(&found, "second", &now);
+    // As a plain folder.
+    let plain = format!("velero: {{stores: [{{provider: folder, path: '{}', prefix: east}}]}}", store.bucket().display());
+    holds_what_is_served(&look(&load(&plain, folder.path()), &dead).await, "second", &now);
+    // With a wrong key, and with a bucket that is not there.
+    credentials(folder.path(), "wrong-canary");
+    let refused = look(&load(&alone, folder.path()), &dead).await;
+    let failure = refused.failure.expect("refused");
+    assert_eq!((&*failure.reason, refused.as_of), ("store_unauthenticated", None), "{}", failure.message);
+    assert!(!failure.message.contains("wrong-canary") && !failure.message.contains(ACCESS_KEY), "{}", failure.message);
+    credentials(folder.path(), SECRET_KEY);
+    let elsewhere = look(&load(&alone.replace(&format!("bucket: {BUCKET}"), "bucket: nowhere"), folder.path()), &dead).await;
+    assert_eq!(&*elsewhere.failure.as_ref().expect("missing").reason, "store_missing", "{:?}", elsewhere.failure);
+    // Through the program: the report, a body read again for `explain`, and nothing secret in the cache.
+    let text = format!(
+        "cluster: {{kubeconfig: '{}', secrets: true}}\nvelero: {{stores: [{{location: default, credentials_file: '{cloud}'}}]}}\n",
+        plane.admin().display()
+    );
+    fs::write(folder.path().join("snapgap.yaml"), text).expect("written");
+    let run = |args: &[&str]| {
+        let ran: Ran = program(folder.path()).args(args).args(["-f", "snapgap.yaml", "--log-level", LOUD]).output().expect("it starts").into();
+        assert!(![CANARY, SECRET_KEY, "X-Amz-", "Y2FuYXJ5"].iter().any(|word| ran.said().contains(word)), "something secret is shown: {ran:?}");
+        ran
+    };
+    let report = run(&["report", "-o", "json", "--all"]).json();
+    let second = report["backups"].as_array().expect("backups").iter().find(|b| b["name"] == "second").expect("second").clone();
+    assert!(second["unread"].is_null() && second["objects"].as_u64().is_some_and(|n| n >= 46), "{second}");
+    let told = run(&["explain", "ConfigMap/settings-7", "-n", "shop", "-o", "json"]).ended(0).json();
+    let diff = told["diffs"].as_array().expect("diffs").iter().find(|d| d["left_label"] == "backup second").expect("backup against cluster").clone();
+    assert!(diff["equal"] == true && diff["left"]["data"]["n"] == "7" && diff["left"] == diff["right"], "{diff}");
+    let searched = Command::new("grep").args(["-rlaF", "-e", CANARY, "-e", "Y2FuYXJ5"]).arg(folder.path().join("cache")).output().expect("grep");
+    assert!(searched.stdout.is_empty(), "{}", String::from_utf8_lossy(&searched.stdout));
+    // The bucket holds a backup that the cluster has forgotten, and the cluster one whose data is gone.
+    velero.kill();
+    plane.kubectl(&["delete", "backups.velero.io", "second", "-n", "velero"]);
+    fs::remove_dir_all(velero.root().join("backups/first")).expect("removed");
+    let now = live(&plane.admin()).await;
+    let found = look(&by_location, &now).await;
+    assert_eq!(backup(&found, "second").state, BackupState::Restorable, "{}", backup(&found, "second").why);
+    holds_what_is_served(&found, "second", &now);
+    assert_eq!((backup(&found, "first").state, unread(&found, "first").0.as_str()), (BackupState::Invalid, "data_gone"));
+    assert!(backup(&found, "first").why.contains("its data is gone"), "{}", backup(&found, "first").why);
+    fs::remove_file(velero.file("second", ".tar.gz")).expect("removed");
+    let found = look(&by_location, &now).await;
+    assert_eq!((backup(&found, "second").state, unread(&found, "second").0.as_str()), (BackupState::Invalid, "data_gone"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_through_velero_is_opt_in_and_every_way_to_fail_has_its_reason() {
+    let plane = ControlPlane::start(Plane::default());
+    populate(&plane);
+    let store = Store::start();
+    let velero = Velero::start(&plane, &store, Options::default());
+    let folder = tempfile::tempdir().expect("a folder");
+    assert_eq!(velero.back_up("first", &json!({"includedNamespaces":["shop"]}))["status"]["phase"], "Completed");
+    // A user with the shipped role and no more is refused, by name of the permission.
+    let kubeconfig = daemon::shipped_user(&plane, "reader");
+    let text = |kubeconfig: &Path, timeout: &str| {
+        format!(
+            "cluster: {{kubeconfig: '{}'}}\nvelero: {{download_requests: {{acknowledge: reads every secret in every backup, timeout: {timeout}}}}}\n",
+            kubeconfig.display()
+        )
+    };
+    let config = load(&text(&kubeconfig, "60s"), folder.path());
+    let now = live(&plane.admin()).await;
+    let refused = look(&config, &now).await;
+    let (reason, message) = unread(&refused, "first");
+    assert!(reason == "download_forbidden" && message.contains("create downloadrequests.velero.io") && message.contains("snapgap rbac"), "{message}");
+    // With the tier's role it works, and leaves nothing behind.
+    let kubeconfig_text = plane.admin().display().to_string();
+    let roles = snapgap(folder.path(), &["rbac", "--with", "download-requests", "--kubeconfig", &kubeconfig_text]).ended(0).out;
+    let role = roles.split("\n---").find(|d| d.contains("snapgap-download-requests")).expect("the tier's role");
+    plane.apply(role);
+    plane.kubectl(&["create", "rolebinding", "reader", "-n", "velero", "--role=snapgap-download-requests", "--user=reader"]);
+    let mut found = look(&config, &now).await;
+    crate::support::program::eventually("the binding is seen", Duration::from_secs(20), || {
+        if matches!(&backup(&found, "first").content, BackupContent::Unread(f) if &*f.reason == "download_forbidden") {
+            found = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(look(&config, &now)));
+        }
+        !matches!(&backup(&found, "first").content, BackupContent::Unread(f) if &*f.reason == "download_forbidden")
+    });
+    assert!(holds_what_is_served(&found, "first", &now) >= 46);
+    assert!(velero.all("DownloadRequest").is_empty(), "the request is taken away");
+    // The program as a whole, as talkative as it can be: the signed address is in nothing that it says.
+    fs::write(folder.path().join("snapgap.yaml"), text(&kubeconfig, "60s")).expect("written");
+    let args = ["report", "-o", "json", "--all", "-f", "snapgap.yaml", "--log-level", LOUD];
+    let ran: Ran = program(folder.path()).args(args).output().expect("the program starts").into();
+    assert!(!ran.said().contains("X-Amz-") && !ran.said().contains(CANARY), "a signed address or a value is shown: {}", ran.err);
+    assert_eq!(ran.json()["backups"][0]["unread"], Value::Null, "{}", ran.err);
+    // Nobody answers.
+    velero.kill();
+    let fresh = tempfile::tempdir().expect("a folder");
+    let silent = look(&load(&text(&kubeconfig, "2s"), fresh.path()), &now).await;
+    let (reason, message) = unread(&silent, "first");
+    assert!(reason == "download_unprocessed" && message.contains("did not answer for backup first within 2 s"), "{message}");
+    assert!(velero.all("DownloadRequest").is_empty(), "also one that nobody answered is taken away");
+    // The archive is gone although Velero signs its address.
+    velero.run();
+    fs::remove_file(velero.file("first", ".tar.gz")).expect("removed");
+    let gone = look(&load(&text(&kubeconfig, "60s"), fresh.path()), &now).await;
+    assert_eq!(unread(&gone, "first").0, "download_missing");
+    assert!(velero.all("DownloadRequest").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_connection_is_taken_up_by_a_range_request_for_the_same_content() {
+    let store = Store::start();
+    let uploads = AmazonS3Builder::new()
+        .with_endpoint(store.url())
+        .with_allow_http(true)
+        .with_bucket_name(BUCKET)
+        .with_access_key_id(ACCESS_KEY)
+        .with_secret_access_key(SECRET_KEY)
+        .build()
+        .expect("a client");
+    let put = async |name: &str, bytes: &[u8]| {
+        let path = format!("backups/big/{name}");
+        uploads.put(&path.as_str().into(), bytes.to_vec().into()).await.expect("uploaded");
+    };
+    let mut content = Vec::new();
+    for n in 0..3_000_000u64 {
+        content.extend_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+    }
+    put("big.tar.gz", &content).await;
+    put("velero-backup.json", b"{}").await;
+    let gate = Gate::before(store.port).await;
+    let settings = config::Store {
+        provider: Some(config::Provider::Aws),
+        bucket: Some(BUCKET.into()),
+        url: Some(format!("http://127.0.0.1:{}", gate.port)),
+        path_style: Some(true),
+        ..config::Store::default()
+    };
+    let at = Coordinates::of(&settings, None).expect("complete");
+    let keys = format!("[default]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key={SECRET_KEY}\n");
+    let bucket = Bucket::open(&at, Some(&keys), None).expect("opens");
+    let listed = bucket.list().await.expect("listed");
+    let file = listed["big"].archive("big").expect("there").clone();
+    for replace in [false, true] {
+        let (mut feed, verdict) = Feed::start(bucket.archive("big", &file).expect("a file"), Duration::from_secs(120));
+        let begin = tokio::task::spawn_blocking(move || {
+            let mut all = vec![0; 1 << 20];
+            feed.read_exact(&mut all).map(|()| (feed, all))
+        });
+        let (mut feed, mut all) = begin.await.expect("no panic").expect("it begins");
+        gate.close();
+        if replace {
+            put("big.tar.gz", &vec![1; content.len()]).await;
+        }
+        gate.open();
+        let rest = tokio::task::spawn_blocking(move || feed.read_to_end(&mut all).map(|_| all)).await.expect("no panic");
+        if replace {
+            assert_eq!(
+                (rest.is_err(), verdict.error().map(|e| e.kind())),
+                (true, Some("store_replaced")),
+                "not half of one content and half of another"
+            );
+        } else {
+            assert!(rest.expect("whole") == content && verdict.error().is_none(), "every byte, once");
+        }
+    }
+}
