@@ -58,6 +58,10 @@ pub async fn discover(wire: &Wire) -> Result<Catalogue, CallError> {
 pub async fn plain(wire: &Wire) -> Result<Catalogue, CallError> {
     let (core, groups) = futures::try_join!(wire.json::<parse::CoreVersions>("/api", PLAIN), wire.json::<GroupList>("/apis", PLAIN))?;
     let wanted: Vec<(String, String, String)> = parse::documents(&core, &groups);
+    // Groups stand in the server's order, as the aggregated document has them.
+    let mut groups_in_order: Vec<&str> = wanted.iter().map(|(group, ..)| group.as_str()).collect();
+    groups_in_order.dedup();
+    let rank = |group: &str| groups_in_order.iter().position(|g| *g == group).unwrap_or_default();
     let mut read: Vec<(usize, Result<ResourceList, CallError>)> = stream::iter(wanted.clone().into_iter().enumerate())
         .map(|(n, (_, _, path))| async move { (n, wire.json::<ResourceList>(&path, PLAIN).await) })
         .buffer_unordered(AT_ONCE)
@@ -65,9 +69,9 @@ pub async fn plain(wire: &Wire) -> Result<Catalogue, CallError> {
         .await;
     read.sort_by_key(|(n, _)| *n);
     let mut catalogue = Catalogue::default();
-    for ((group, version, _), (rank, outcome)) in wanted.iter().zip(read) {
+    for ((group, version, _), (_, outcome)) in wanted.iter().zip(read) {
         match outcome {
-            Ok(list) => parse::add_plain(&mut catalogue.kinds, (group, version, rank), list),
+            Ok(list) => parse::add_plain(&mut catalogue.kinds, (group, version, rank(group)), list),
             Err(e) => {
                 let message = format!("{} ({e})", parse::broken_words(group, version));
                 catalogue.broken.insert(group.as_str().into(), Failure::new(parse::STALE, message));

@@ -197,7 +197,7 @@ pub fn table(report: &CoverageReport, all: bool) -> String {
     groups.sort_by(|(a, x), (b, y)| (y.len(), a).cmp(&(x.len(), b)));
     for ((kind, reasons), ids) in groups {
         let place = |id: &&ObjectId| clean(&id.namespace.as_ref().map_or_else(|| id.name.to_string(), |n| format!("{n}/{}", id.name))).into_owned();
-        let names: Vec<String> = ids.iter().take(NAMED).map(|id| place(id)).collect();
+        let names: Vec<String> = ids.iter().take(NAMED).map(place).collect();
         let rest = if ids.len() > NAMED { format!(" and {} more", ids.len() - NAMED) } else { String::new() };
         let _ = writeln!(out, "{:>5}  {kind} ({reasons}): {}{rest}", ids.len(), names.join(", "));
     }

@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Diagnostic, Entry, Failure, Holdings, Restore, SideFiles, VolumeAsk, VolumeCopy};
+use super::{Diagnostic, Failure, Holdings, Restore, SideFiles, VolumeAsk, VolumeCopy};
 use crate::object::Text;
 
+/// What the backups hold.
 #[derive(Clone, Debug, Default)]
 pub struct BackedUp {
     /// All backups known, newest start first.

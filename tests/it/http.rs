@@ -234,7 +234,7 @@ async fn the_api_gives_the_report_its_parts_and_pages_of_objects() {
     assert_eq!(world.json("/api/v1/apps").await["apps"].as_array().map(Vec::len), Some(whole.apps.len()));
     assert_eq!(world.json("/api/v1/backups").await["schedules"].as_array().map(Vec::len), Some(whole.schedules.len()));
     assert_eq!(world.json("/api/v1/status").await["stages"][0]["stage"], "cluster");
-    assert_eq!(world.json("/api/v1/schema").await["title"], "Report");
+    assert_eq!(world.json("/api/v1/schema").await["title"], "snapgap.report/v1");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -104,5 +104,5 @@ fn what_is_written_reads_back_as_the_same() {
         let read = parse(text.as_bytes(), &Limits::default()).unwrap_or_else(|e| panic!("{e}:\n{text}"));
         assert_eq!(read.documents[0].value, value, "{text}");
     }
-    assert_eq!(write(&serde_json::json!({"on": "on", "image": "shop:1.2"})).expect("written"), "\"on\": \"on\"\nimage: shop:1.2\n");
+    assert_eq!(write(&serde_json::json!({"on": "on", "image": "shop:1.2"})).expect("written"), "image: shop:1.2\n\"on\": \"on\"\n");
 }

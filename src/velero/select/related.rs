@@ -86,7 +86,7 @@ impl Plan<'_, '_> {
     /// Pods of which only metadata is known may lead to any claim of their namespace and to any priority class.
     fn unread_pods(&self, decisions: &mut [Decision]) {
         let unread = |n: &usize| matches!(self.item(*n).links, Links::Pod { unread: true, .. });
-        let all_read = self.view.kind_of("pods").is_some_and(|k| self.view.kinds[k].complete && !self.view.kinds[k].items.iter().any(|n| unread(n)));
+        let all_read = self.view.kind_of("pods").is_some_and(|k| self.view.kinds[k].complete && !self.view.kinds[k].items.iter().any(unread));
         if all_read {
             return;
         }

@@ -61,7 +61,7 @@ fn definitions() -> Vec<Value> {
 /// What lies in an ordinary namespace.
 fn ordinary(namespace: &str, n: usize) -> Vec<Value> {
     let app = ["cart", "pay", "web"][n % 3];
-    let mine: &[(&str, &str)] = &[("app", app), ("tier", if n % 2 == 0 { "web" } else { "db" })];
+    let mine: &[(&str, &str)] = &[("app", app), ("tier", if n.is_multiple_of(2) { "web" } else { "db" })];
     let mut out = vec![object("v1", "ServiceAccount", namespace, "default", &[]), object("v1", "ServiceAccount", namespace, "worker", mine)];
     for i in 0..6 {
         let labels: &[(&str, &str)] = match i {
@@ -94,8 +94,8 @@ fn ordinary(namespace: &str, n: usize) -> Vec<Value> {
         object("policy/v1", "PodDisruptionBudget", namespace, app, mine),
         json!({"spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": app}}}}),
     ));
-    out.push(object("a.example.com/v1", "Widget", namespace, "one", if n % 2 == 0 { mine } else { &[] }));
-    if n % 3 == 0 {
+    out.push(object("a.example.com/v1", "Widget", namespace, "one", if n.is_multiple_of(2) { mine } else { &[] }));
+    if n.is_multiple_of(3) {
         out.push(object("b.example.com/v1", "Widget", namespace, "one", &[]));
         out.push(object("c.example.com/v1", "Pod", namespace, "odd", &[("app", "cart")]));
     }
