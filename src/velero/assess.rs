@@ -60,6 +60,9 @@ struct Ground<'a> {
     now: Timestamp,
 }
 
+/// Reason of a backup that its storage location does not hold any more.
+pub const DATA_GONE: &str = "data_gone";
+
 /// Velero's location when nothing names one (pkg/cmd/server/config `--default-backup-storage-location`).
 const DEFAULT_LOCATION: &str = "default";
 
@@ -135,6 +138,7 @@ fn witness(backup: custom::Backup, in_cluster: bool, file: Option<FileBackup>, g
         archive_cluster: file.as_ref().and_then(|f| f.cluster_uid.as_deref()),
         live_cluster: ground.cluster.uid.as_deref(),
         damage: file.as_ref().and_then(|f| f.damage.as_deref()),
+        gone: file.as_ref().and_then(|f| f.content.as_ref().err()).filter(|f| &*f.reason == DATA_GONE).map(|f| &*f.message),
         kin: evidence::kin(archive.map(|a| &**a), &ground.cluster.namespaces),
         file_uid: told.as_ref().and_then(|b| b.head.uid.as_deref()),
     };

@@ -41,6 +41,8 @@ pub struct Around<'a> {
     pub live_cluster: Option<&'a str>,
     /// What is wrong with the archive at hand, if it is damaged.
     pub damage: Option<&'a str>,
+    /// That its storage location does not hold its data any more, if so.
+    pub gone: Option<&'a str>,
     /// Namespaces in the archive that are here too.
     pub kin: Kin,
     /// uid of the Backup in its `velero-backup.json`.
@@ -88,6 +90,9 @@ impl Judgement {
 /// the end of its backup, or has another uid than in the bucket, is no proof: so look own ones whose object was lost and came back.
 pub fn judge(backup: &custom::Backup, around: &Around<'_>) -> Judgement {
     let mut judgement = decide(backup, around);
+    if let Some(gone) = around.gone.filter(|_| judgement.state.usable()) {
+        judgement = Judgement::new(BackupState::Invalid, "data_gone", gone.to_owned());
+    }
     if let Some(damage) = around.damage.filter(|_| judgement.state.usable()) {
         // A damaged copy says nothing against the backup that Velero has; where the file is all that there is, nothing can be restored from it.
         let (state, what) = match around.in_cluster {

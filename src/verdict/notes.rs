@@ -60,6 +60,7 @@ pub(super) fn notes(join: &Join<'_>, objects: &[ObjectReport]) -> Vec<Note> {
     rules(join, &mut out);
     restored(join, &mut out);
     strangers(join, &mut out);
+    entries(join, &mut out);
     out.sort_by(|a, b| (&a.reason, &a.message).cmp(&(&b.reason, &b.message)));
     out
 }
@@ -138,6 +139,21 @@ fn unknown_fields(objects: &[ObjectReport], out: &mut Vec<Note>) {
         let fields = words::count(found.len() as u64, "field that Git sets is", "fields that Git sets are");
         let message = format!("{fields} unknown to the server, which drops them: {}: correct the name or take it out", names(&found));
         out.push(note("unknown_field", message));
+    }
+}
+
+/// Entries of archives that could not be read: what they hold may be known to nobody else.
+fn entries(join: &Join<'_>, out: &mut Vec<Note>) {
+    for backup in &join.inputs.backed_up.backups {
+        let Ok(archive) = backup.content.archive() else { continue };
+        if archive.unreadable.is_empty() {
+            continue;
+        }
+        let mut all: Vec<String> = archive.unreadable.iter().map(ToString::to_string).collect();
+        all.sort();
+        let entries = words::count(all.len() as u64, "entry", "entries");
+        let message = format!("backup {}: {entries} of its archive could not be read, and what they hold is unknown: {}", backup.name, names(&all));
+        out.push(note("entry_unreadable", message));
     }
 }
 

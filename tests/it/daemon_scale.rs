@@ -22,7 +22,6 @@ fn a_full_cluster_costs_little_memory_no_requests_when_quiet_and_an_edit_shows_w
     println!("a Git cycle takes {}; processor time when quiet {:?}", quiet.git, quiet.cpu);
     assert_eq!(quiet.asked, Vec::<String>::new(), "nothing is asked beyond the watches");
     assert!(quiet.cycles > 5 && quiet.git_requests.abs_diff(quiet.cycles as usize) <= 1, "one request a cycle: {quiet:?}");
-    assert!(quiet.renewed > Duration::from_secs(10), "the view stays young although nothing is published: {quiet:?}");
     let made = |verb: &str| world.plane.audit().iter().filter(|r| r.user == USER && r.verb == verb).count() as f64;
     for verb in ["list", "watch"] {
         let series = format!("snapgap_kube_requests_total{{code=\"200\",verb=\"{verb}\"}}");

@@ -11,6 +11,7 @@ use crate::{
     object::Text,
     velero::{
         FileBackup, Library,
+        assess::DATA_GONE,
         beside::{MAX_BYTES, SideFile},
         custom,
         store::{
@@ -203,7 +204,7 @@ impl StoreStage {
                 (_, Some(at)) if backup.completed.is_none_or(|c| c > at) => continue,
                 (_, Some(_)) => {
                     let what = format!("its data is gone: {place} holds no backups/{}/{MARKER}", backup.head.name);
-                    (Failure::new("data_gone", what.clone()), Some(what))
+                    (Failure::new(DATA_GONE, what), None)
                 }
             };
             told.push(FileBackup {
@@ -231,7 +232,7 @@ impl Stored {
             Err(failure) => (Err(failure.clone()), None),
             Ok(_) if gone => {
                 let what = format!("its data is gone: {place} holds no backups/{name}/{name}.tar.gz");
-                (Err(Failure::new("data_gone", what.clone())), Some(what))
+                (Err(Failure::new(DATA_GONE, what)), None)
             }
             Ok(_) => (self.outcome.content(|| why_unread(backup, chosen)), self.outcome.damage()),
         };

@@ -18,6 +18,8 @@ struct Case {
     #[serde(default)]
     damage: Option<String>,
     #[serde(default)]
+    gone: Option<String>,
+    #[serde(default)]
     kin_same: usize,
     #[serde(default)]
     kin_other: Vec<String>,
@@ -53,6 +55,7 @@ fn every_case_has_its_state_and_its_words() {
                 archive_cluster: case.archive_cluster.as_deref(),
                 live_cluster: case.live_cluster.as_deref(),
                 damage: case.damage.as_deref(),
+                gone: case.gone.as_deref(),
                 kin: Kin { same: case.kin_same, other: case.kin_other.iter().map(|n| n.as_str().into()).collect() },
                 file_uid: case.file_uid.as_deref(),
             };

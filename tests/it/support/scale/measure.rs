@@ -52,8 +52,6 @@ pub struct Quiet {
     pub cycles: u64,
     pub git_requests: usize,
     pub git: Times,
-    /// By how much the view of the cluster grew younger.
-    pub renewed: Duration,
     /// Processor time that was spent.
     pub cpu: Duration,
 }
@@ -67,13 +65,11 @@ pub fn drifting(daemon: &Daemon) -> Vec<String> {
 /// Lets time pass in which nothing changes.
 pub fn quiet(world: &World, daemon: &Daemon, lasting: Duration) -> Quiet {
     let runs = || daemon.metric("snapgap_git_fetches_total{source=\"main\"}").expect("a counter") as u64;
-    let as_of =
-        || daemon.json("/api/v1/status")["report"]["as_of"]["cluster"]["at"].as_str().and_then(|t| t.parse::<Timestamp>().ok()).expect("a time");
     let stage = || {
         let stages = daemon.json("/api/v1/status")["stages"].as_array().expect("stages").clone();
         stages.into_iter().find(|s| s["stage"] == "git").expect("one source")
     };
-    let (since, begun, before, seen, cpu) = (Timestamp::now(), Instant::now(), runs(), as_of(), daemon.cpu());
+    let (since, begun, before, cpu) = (Timestamp::now(), Instant::now(), runs(), daemon.cpu());
     world.git.take_seen();
     let (mut cycles, mut last) = (Vec::new(), stage()["runs"].clone());
     while begun.elapsed() < lasting {
@@ -86,13 +82,11 @@ pub fn quiet(world: &World, daemon: &Daemon, lasting: Duration) -> Quiet {
     }
     let (git_requests, cycles_done) = (world.git.take_seen().len(), runs() - before);
     let requests = world.plane.audit().into_iter().filter(|r| r.user == USER && r.received >= since && r.verb != "watch");
-    let renewed = as_of().duration_since(seen);
     Quiet {
         asked: requests.map(|r| format!("{} {}", r.verb, r.uri)).collect(),
         cycles: cycles_done,
         git_requests,
         git: Times::of(cycles),
-        renewed: Duration::try_from(renewed).unwrap_or_default(),
         cpu: daemon.cpu().saturating_sub(cpu),
     }
 }
