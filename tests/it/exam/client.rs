@@ -1,6 +1,6 @@
 //! Client-side apply: kubectl itself installs and itself says what it would change, for all objects at once.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, thread, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ pub fn install(exam: &Exam<'_>, manifests: &[Value]) -> Vec<Placed> {
 /// What kubectl would make of these manifests, by label. Those that it refuses are left out.
 fn predict(exam: &Exam<'_>, manifests: &[Value]) -> BTreeMap<String, Value> {
     let mut asked: Vec<&Value> = manifests.iter().collect();
-    for _ in 0..5 {
+    for _ in 0..40 {
         if asked.is_empty() {
             break;
         }
@@ -54,6 +54,8 @@ fn predict(exam: &Exam<'_>, manifests: &[Value]) -> BTreeMap<String, Value> {
                 let items = all["items"].as_array().cloned().unwrap_or_else(|| vec![all.clone()]);
                 return items.into_iter().map(|i| (key(&i), i)).collect();
             }
+            // While the server takes a changed definition in, it does not know the kind.
+            Err(words) if words.contains("could not find the requested resource") => thread::sleep(Duration::from_millis(250)),
             // With one refusal kubectl prints nothing of the others.
             Err(words) => {
                 let before = asked.len();
@@ -63,6 +65,7 @@ fn predict(exam: &Exam<'_>, manifests: &[Value]) -> BTreeMap<String, Value> {
             }
         }
     }
+    assert!(asked.is_empty(), "kubectl gave no answer about {} manifests", asked.len());
     BTreeMap::new()
 }
 
