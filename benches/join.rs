@@ -1,5 +1,4 @@
-//! How long the join takes over 10,000 objects: from cold, again after one edit, and after a new backup whose bodies lie on disk. Prints medians.
-//! I/O: standard output, a temporary folder.
+//! How long the join takes over 10,000 objects with bodies in memory: from cold, and again after one edit. Prints medians. I/O: standard output.
 
 // What the tests' builders say of a world that is malformed is said here too.
 #![allow(clippy::expect_used)]

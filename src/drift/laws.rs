@@ -46,7 +46,8 @@ fn places(value: &Value, at: &str, leaves: &mut Vec<String>, maps: &mut Vec<Stri
     }
 }
 
-fn flipped(value: &Value) -> Value {
+/// Another value of the same sort.
+pub(super) fn flipped(value: &Value) -> Value {
     match value {
         Value::Bool(b) => json!(!b),
         Value::Number(n) => json!(n.as_i64().unwrap_or_default() + 1),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path, sync::LazyLock};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{Builtin, Comparison, Schema, cases::run};
+use super::{Builtin, Comparison, Schema, cases::run, laws::flipped};
 use crate::object::{Gvk, yaml};
 
 /// Manifests by name: the corpus and the maximal objects.
@@ -47,17 +47,6 @@ fn places(value: &Value, at: &str, leaves: &mut Vec<String>, containers: &mut Ve
             items.iter().enumerate().for_each(|(n, item)| places(item, &child(&n.to_string()), leaves, containers));
         }
         _ => leaves.push(at.to_owned()),
-    }
-}
-
-fn flipped(value: &Value) -> Value {
-    match value {
-        Value::Bool(b) => json!(!b),
-        Value::Number(n) => json!(n.as_i64().unwrap_or_default() + 1),
-        Value::String(text) => json!(format!("{text}x")),
-        Value::Array(_) => json!(["x"]),
-        Value::Object(_) => json!({"x": "x"}),
-        Value::Null => json!("x"),
     }
 }
 
