@@ -13,7 +13,7 @@ pub mod quantity;
 pub mod redact;
 pub mod yaml;
 
-pub use admit::{AdmitError, DeployerMark, Meta, Object, Owner, admit, expand, is_list};
+pub use admit::{AdmitError, DeployerMark, EXCLUDE_LABEL, Meta, Object, Owner, admit, expand, is_list};
 pub use builtin::{Builtin, builtin};
 pub use content::{BodyError, Content, Extent, Fingerprint, Place, Shelf};
 pub use id::{GroupKind, Gvk, ObjectId, Text};

@@ -24,3 +24,4 @@ pub use assess::{Cluster, FileBackup, assess};
 pub use library::Library;
 pub use names::Names;
 pub use scope::{Coverage, Scope, Subject};
+pub use state::Damage;

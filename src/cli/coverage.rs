@@ -60,7 +60,7 @@ pub async fn run(mut args: CoverageArgs, global: &Global) -> Outcome {
     print(&match args.output {
         CoverageOutput::Table => table(&report, args.all),
         CoverageOutput::Json => serde_json::to_string_pretty(&report).map_err(|e| failed(e.to_string()))? + "\n",
-        CoverageOutput::Yaml => serde_yaml::to_string(&report).map_err(|e| failed(e.to_string()))?,
+        CoverageOutput::Yaml => yaml::write(&report).map_err(|e| failed(e.to_string()))?,
     })?;
     Ok(u8::from(args.fail_on.iter().any(|what| found(*what, &report))))
 }

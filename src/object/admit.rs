@@ -70,6 +70,9 @@ pub struct Meta {
     pub created: Option<Timestamp>,
     /// Whether `metadata.deletionTimestamp` is set.
     pub deleting: bool,
+    /// Whether the label `velero.io/exclude-from-backup` is `true`.
+    #[serde(default)]
+    pub held_back: bool,
     /// `metadata.ownerReferences`.
     pub owners: Vec<Owner>,
     /// The deployer's mark, if any.
@@ -148,6 +151,9 @@ const SERVER_METADATA: [&str; 8] =
 /// Labels that a Velero restore leaves on what it wrote (pkg/restore/restore.go `addRestoreLabels`).
 const RESTORE_LABELS: [&str; 2] = ["velero.io/backup-name", "velero.io/restore-name"];
 
+/// The label by which an object, or a whole namespace, is left out of every backup (pkg/apis/velero/v1/labels_annotations.go).
+pub const EXCLUDE_LABEL: &str = "velero.io/exclude-from-backup";
+
 /// kubectl's own copy of the last applied manifest. It is bookkeeping: it changes at every apply and is no part of what runs.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -173,12 +179,14 @@ pub fn admit(mut raw: Value, redactor: &Redactor) -> Result<Object, AdmitError> 
     };
     let namespace = text_at(metadata, "namespace").map(str::to_owned);
     let id = ObjectId::new(&gvk.gk.group, &gvk.gk.kind, namespace.as_deref(), &name);
-    let restored_from = metadata.get("labels").and_then(Value::as_object).and_then(|l| text_at(l, RESTORE_LABELS[0])).map(Text::from);
+    let label = |key| metadata.get("labels").and_then(Value::as_object).and_then(|l| text_at(l, key));
+    let restored_from = label(RESTORE_LABELS[0]).map(Text::from);
     let meta = Meta {
         uid: text_at(metadata, "uid").map(Text::from),
         resource_version: text_at(metadata, "resourceVersion").map(Text::from),
         created: text_at(metadata, "creationTimestamp").and_then(|t| t.parse().ok()),
         deleting: metadata.get("deletionTimestamp").is_some_and(|v| !v.is_null()),
+        held_back: label(EXCLUDE_LABEL) == Some("true"),
         owners: owners(metadata),
         mark: mark(metadata, &id),
         managers: managers(metadata),

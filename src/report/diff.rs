@@ -87,7 +87,7 @@ fn mask(value: &Value, other: Option<&Value>) -> Value {
 }
 
 fn yaml(value: &Value) -> String {
-    let text = serde_yaml::to_string(value).unwrap_or_default();
+    let text = reader::write(value).unwrap_or_default();
     let mut out = String::with_capacity(text.len());
     for line in text.lines() {
         out.push_str(&clean(line));
@@ -110,6 +110,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().filter(|l| l.starts_with(['-', '+'])).collect();
         assert_eq!(lines, ["--- desired (Git)", "+++ live", "-    two", "+    2", "-    - b", "+    - c"]);
         assert_eq!(unified(("a", &git), ("b", &git)), "");
+        assert_eq!(canonical(&json!({"data": {"debug": "on", "mode": "0644"}})), "data:\n  debug: \"on\"\n  mode: \"0644\"\n");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{json::printed, model::Report};
 /// # Errors
 /// Only if serialisation fails, which no report causes.
 pub fn render(report: &Report, all: bool) -> Result<String, serde_yaml::Error> {
-    serde_yaml::to_string(printed(report, all).as_ref())
+    crate::object::yaml::write(printed(report, all).as_ref())
 }
 
 #[cfg(test)]
@@ -21,6 +21,18 @@ mod tests {
             let text = render(&report, true).expect("rendered");
             assert_eq!(serde_yaml::from_str::<Report>(&text).expect("read back"), report);
             assert!(!text.contains('\u{1b}'), "an escape sequence went through");
+            let keys: Vec<&str> = text.lines().filter(|l| !l.starts_with([' ', '-'])).filter_map(|l| l.split(':').next()).collect();
+            assert!(!keys.is_sorted(), "members come in the order of the document, not of the alphabet: {keys:?}");
         }
+    }
+
+    #[test]
+    fn a_text_that_an_older_reader_takes_for_a_truth_value_is_quoted() {
+        let mut report = sample::busy();
+        let fields = report.objects.iter_mut().flat_map(|o| &mut o.fields);
+        fields.for_each(|f| f.desired = Some("on".into()));
+        let text = render(&report, true).expect("rendered");
+        assert!(text.contains("desired: \"on\"\n"), "{text}");
+        assert_eq!(serde_yaml::from_str::<Report>(&text).expect("read back"), report);
     }
 }

@@ -15,7 +15,7 @@ use super::{
     custom::{self, Objects},
     restores,
     scope::Scope,
-    state::{Around, judge},
+    state::{Around, Damage, judge},
 };
 use crate::{
     object::Text,
@@ -34,7 +34,7 @@ pub struct FileBackup {
     /// What it holds, or why that was not read.
     pub content: Result<Arc<Archive>, Failure>,
     /// What is wrong with the archive itself, if it is damaged.
-    pub damage: Option<String>,
+    pub damage: Option<Damage>,
     /// uid of kube-system inside, known also where the content was let go.
     pub cluster_uid: Option<Text>,
     /// What Velero wrote beside the archive.
@@ -137,14 +137,15 @@ fn witness(backup: custom::Backup, in_cluster: bool, file: Option<FileBackup>, g
         at_hand: archive.is_some(),
         archive_cluster: file.as_ref().and_then(|f| f.cluster_uid.as_deref()),
         live_cluster: ground.cluster.uid.as_deref(),
-        damage: file.as_ref().and_then(|f| f.damage.as_deref()),
+        damage: file.as_ref().and_then(|f| f.damage.as_ref()),
         gone: file.as_ref().and_then(|f| f.content.as_ref().err()).filter(|f| &*f.reason == DATA_GONE).map(|f| &*f.message),
         kin: evidence::kin(archive.map(|a| &**a), &ground.cluster.namespaces),
         file_uid: told.as_ref().and_then(|b| b.head.uid.as_deref()),
     };
     let judgement = judge(&backup, &around);
     let sound = || judge(&backup, &Around { damage: None, ..around.clone() }).state.usable();
-    let damaged = around.damage.is_some() && sound();
+    // An older backup answers in the place of one that Velero itself could not restore from, and of no other.
+    let damaged = matches!(around.damage, Some(Damage::Copy(_))) && sound();
     let name = backup.head.name;
     let side = Arc::new(file.as_ref().map(|f| f.side.clone()).unwrap_or_default());
     let content = match file {

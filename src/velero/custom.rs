@@ -16,7 +16,7 @@ use reader::Reader;
 
 use super::beside;
 use crate::{
-    object::Text,
+    object::{EXCLUDE_LABEL, Text},
     witness::{Diagnostic, VolumeCopy},
 };
 
@@ -190,9 +190,6 @@ pub struct Objects {
     /// What is odd, and what is no object at all.
     pub diagnostics: Vec<Diagnostic>,
 }
-
-/// Label by which an object or a whole namespace is left out (pkg/apis/velero/v1/labels_annotations.go).
-pub const EXCLUDE_LABEL: &str = "velero.io/exclude-from-backup";
 
 /// Label by which Velero's objects name their backup; a long name is cut and hashed (pkg/label `GetValidName`).
 const BACKUP_LABEL: &str = "velero.io/backup-name";

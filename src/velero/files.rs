@@ -23,6 +23,7 @@ use super::{
     library::Library,
     moment::had_ended,
     scope::Scope,
+    state::Damage,
 };
 use crate::{
     config::BackupFile,
@@ -207,7 +208,7 @@ pub fn key(path: &Path, metadata: &fs::Metadata) -> io::Result<String> {
 /// An archive after an attempt to read it.
 struct Opened {
     content: Result<Arc<Archive>, Failure>,
-    damage: Option<String>,
+    damage: Option<Damage>,
     cluster_uid: Option<Text>,
 }
 
@@ -219,7 +220,7 @@ fn open(path: &Path, library: &Library) -> Opened {
     };
     match read {
         Ok(archive) => Opened { cluster_uid: archive.cluster_uid.clone(), content: Ok(archive), damage: None },
-        Err(e) => Opened { content: Err(Failure::from(&e)), damage: e.is_damage().then(|| e.what()), cluster_uid: None },
+        Err(e) => Opened { content: Err(Failure::from(&e)), damage: e.is_damage().then(|| Damage::Copy(e.what())), cluster_uid: None },
     }
 }
 

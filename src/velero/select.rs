@@ -16,7 +16,6 @@ pub use view::View;
 use view::{Item, UNSEEN_LABELS};
 
 use super::{
-    custom::EXCLUDE_LABEL,
     namespaces::NamespaceFilter,
     scope::{COHABITANTS, Coverage, Kinds, SNAPSHOT_KINDS, Scope, Subject, Tri, Why},
 };
@@ -230,7 +229,7 @@ impl<'v, 'a> Plan<'v, 'a> {
         if !self.view.kinds[item.kind].storable {
             return Some(Left::Verbs);
         }
-        if item.labels.get(EXCLUDE_LABEL).is_some_and(|v| v == "true") {
+        if item.object.meta.held_back {
             return Some(Left::ExcludedLabel);
         }
         if let Some(namespace) = &item.id.namespace
@@ -310,7 +309,7 @@ impl<'v, 'a> Plan<'v, 'a> {
         if item.object.meta.restored_from.is_some() && selection.asks_for(&UNSEEN_LABELS) {
             return Decision::Unsure(Unsure::Label);
         }
-        if selection.matches(&item.labels) { Decision::Listed } else { Decision::Left(Left::Selector) }
+        if !selection.is_set() || selection.matches(item.labels()) { Decision::Listed } else { Decision::Left(Left::Selector) }
     }
 
     /// `nsTracker`: a Namespace goes along if its labels are selected, if the filter names it, or if anything is listed in it.
@@ -337,7 +336,7 @@ impl<'v, 'a> Plan<'v, 'a> {
             if decisions[namespace.item] != Decision::Left(Left::EmptyNamespace) {
                 continue;
             }
-            let by_label = namespace.active && selection.is_set() && selection.matches(&item.labels);
+            let by_label = namespace.active && selection.is_set() && selection.matches(item.labels());
             let by_name = namespace.active && !named_do_not_count && self.namespaces.includes(&namespace.name);
             decisions[namespace.item] = match found[at] {
                 _ if by_label || by_name => Decision::Listed,

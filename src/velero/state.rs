@@ -39,14 +39,23 @@ pub struct Around<'a> {
     pub archive_cluster: Option<&'a str>,
     /// uid of kube-system in the cluster.
     pub live_cluster: Option<&'a str>,
-    /// What is wrong with the archive at hand, if it is damaged.
-    pub damage: Option<&'a str>,
+    /// What is wrong with its archive, if that is damaged.
+    pub damage: Option<&'a Damage>,
     /// That its storage location does not hold its data any more, if so.
     pub gone: Option<&'a str>,
     /// Namespaces in the archive that are here too.
     pub kin: Kin,
     /// uid of the Backup in its `velero-backup.json`.
     pub file_uid: Option<&'a str>,
+}
+
+/// What is wrong with an archive, by what that says of its backup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// A copy at hand is damaged: that says nothing against the backup that Velero has.
+    Copy(String),
+    /// What the storage location holds cannot be unpacked, at two reads in a row: Velero would restore from these very bytes, and fail.
+    Stored(String),
 }
 
 /// Namespaces that the archive and the cluster have in common by name: how many are the very same by uid, and which are not.
@@ -94,12 +103,17 @@ pub fn judge(backup: &custom::Backup, around: &Around<'_>) -> Judgement {
         judgement = Judgement::new(BackupState::Invalid, "data_gone", gone.to_owned());
     }
     if let Some(damage) = around.damage.filter(|_| judgement.state.usable()) {
-        // A damaged copy says nothing against the backup that Velero has; where the file is all that there is, nothing can be restored from it.
-        let (state, what) = match around.in_cluster {
-            true => (judgement.state, format!("{}, but the archive at hand", judgement.why)),
-            false => (BackupState::Invalid, "its archive".to_owned()),
+        // Where the file is all that there is, nothing can be restored from it.
+        let (state, why) = match damage {
+            Damage::Stored(what) => {
+                (BackupState::Invalid, format!("its archive in the storage location is damaged, so no restore from it can work: {what}"))
+            }
+            Damage::Copy(what) if around.in_cluster => {
+                (judgement.state, format!("{}, but the archive at hand is damaged, so what it holds is not known: {what}", judgement.why))
+            }
+            Damage::Copy(what) => (BackupState::Invalid, format!("its archive is damaged, so what it holds is not known: {what}")),
         };
-        judgement = Judgement::new(state, "damaged", format!("{what} is damaged, so what it holds is not known: {damage}"));
+        judgement = Judgement::new(state, "damaged", why);
     }
     judgement.remarks = remarks(backup, around, judgement.state);
     judgement

@@ -91,8 +91,11 @@ pub(super) fn app_layers(join: &Join<'_>, objects: &[ObjectReport]) -> BTreeMap<
 pub(super) fn rollups(join: &Join<'_>, objects: &[ObjectReport], layers: &BTreeMap<AppName, Layer>) -> Vec<WindowRollup> {
     let (config, now) = (join.inputs.config, join.inputs.now);
     let mut tallies: BTreeMap<WindowScope, Tally> = BTreeMap::new();
-    tallies.insert(WindowScope::Cluster, Tally::default());
-    tallies.extend(Layer::ALL.map(|l| (WindowScope::Layer(l), Tally::default())));
+    // Where no app is known, or nobody knows of any backup, nothing is known to be closed.
+    let blind = layers.is_empty() || join.backups.trouble().is_some();
+    for scope in Layer::ALL.map(WindowScope::Layer).into_iter().chain([WindowScope::Cluster]) {
+        tallies.insert(scope, Tally { blind, ..Tally::default() });
+    }
     for (name, layer) in layers {
         let blind = join.git.trouble_of(name).is_some();
         tallies.entry(WindowScope::App(name.clone())).or_default().blind |= blind;

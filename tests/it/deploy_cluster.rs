@@ -4,7 +4,12 @@ use std::{path::Path, process::Command};
 
 use serde_json::Value;
 
-use crate::support::{control_plane::ControlPlane, tools};
+use crate::support::{
+    control_plane::{ControlPlane, Options},
+    program::eventually,
+    tools,
+    velero::PATIENCE,
+};
 
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/helm/snapgap");
 
@@ -84,6 +89,45 @@ fn a_real_api_server_takes_chart_and_base_and_lets_the_pod_in_where_only_restric
         let refused = plane.try_kubectl(&["create", "--dry-run=server", "-n", "snapgap", "-f", "-"], &pod.to_string()).expect_err("it is enforced");
         assert!(refused.contains("violates PodSecurity"), "{what}: {refused}");
     }
+}
+
+/// Runs helm against a cluster.
+fn helm(plane: &ControlPlane, home: &Path, args: &[&str]) -> String {
+    let kubeconfig = plane.admin();
+    let out = Command::new(tools::path("helm")).args(args).args(["-n", "snapgap"]).env("KUBECONFIG", kubeconfig).env("HOME", home).output();
+    let out = out.expect("helm starts");
+    assert!(out.status.success(), "helm {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+#[test]
+fn the_chart_is_installed_upgraded_and_taken_away_and_the_base_applied() {
+    let plane = ControlPlane::start(Options { controllers: true, flags: vec![] });
+    let home = tempfile::tempdir().expect("a folder");
+    let base = Path::new(CHART).join("../../kustomize").display().to_string();
+    let pod_with = |what: &str, tag: &str| {
+        eventually(what, PATIENCE, || {
+            let pods = plane.kubectl(&["get", "pods", "-n", "snapgap", "-l", "app.kubernetes.io/name=snapgap", "-o", "json"]);
+            let pods: Value = serde_json::from_str(&pods).expect("JSON");
+            let image = |pod: &Value| pod["spec"]["containers"][0]["image"].as_str().is_some_and(|i| i.ends_with(tag));
+            pods["items"].as_array().expect("items").iter().any(image)
+        });
+    };
+    let left = |kinds: &str| plane.kubectl(&["get", kinds, "-A", "-l", "app.kubernetes.io/name=snapgap", "-o", "name"]);
+    const KINDS: &str = "deployments,services,serviceaccounts,configmaps,clusterroles,clusterrolebindings,roles,rolebindings,networkpolicies";
+    helm(&plane, home.path(), &["install", "snapgap", CHART, "--create-namespace", "--set", "image.tag=one"]);
+    pod_with("the pod of the chart is made", ":one");
+    helm(&plane, home.path(), &["upgrade", "snapgap", CHART, "--set", "image.tag=two,networkPolicy.enabled=true,rbac.secrets=true"]);
+    pod_with("the upgrade makes another", ":two");
+    assert!(left(KINDS).contains("networkpolicy"), "{}", left(KINDS));
+    let history = helm(&plane, home.path(), &["history", "snapgap", "-o", "json"]);
+    assert_eq!(serde_json::from_str::<Value>(&history).expect("JSON").as_array().map(Vec::len), Some(2), "{history}");
+    helm(&plane, home.path(), &["uninstall", "snapgap", "--wait"]);
+    eventually("nothing of it is left", PATIENCE, || left(KINDS).is_empty());
+    plane.kubectl(&["apply", "-k", &base]);
+    pod_with("the pod of the base is made", concat!(":", env!("CARGO_PKG_VERSION")));
+    plane.kubectl(&["delete", "-k", &base]);
+    assert_eq!(left(KINDS), "");
 }
 
 #[test]

@@ -256,6 +256,51 @@ async fn a_download_through_velero_is_opt_in_and_every_way_to_fail_has_its_reaso
     assert!(velero.all("DownloadRequest").is_empty());
 }
 
+/// Flips one bit of a file in its middle.
+fn damage(path: &Path) {
+    let mut bytes = fs::read(path).expect("the archive");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    fs::write(path, bytes).expect("written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_is_damaged_in_the_bucket_makes_its_backup_invalid_as_velero_cannot_restore_from_it() {
+    let plane = ControlPlane::start(Plane::default());
+    populate(&plane);
+    let store = Store::start();
+    let velero = Velero::start(&plane, &store, Options::default());
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["first", "second"] {
+        assert_eq!(velero.back_up(name, &json!({"includedNamespaces":["shop"]}))["status"]["phase"], "Completed");
+    }
+    damage(&velero.file("second", ".tar.gz"));
+    let now = live(&plane.admin()).await;
+    let cloud = credentials(folder.path(), SECRET_KEY);
+    let text = format!("velero: {{stores: [{{location: default, credentials_file: '{cloud}'}}]}}");
+    let found = look(&load(&text, folder.path()), &now).await;
+    let second = backup(&found, "second");
+    assert_eq!((second.state, &*second.reason, second.counts()), (BackupState::Invalid, "damaged", false), "{}", second.why);
+    assert!(second.why.contains("its archive in the storage location is damaged, so no restore from it can work"), "{}", second.why);
+    // The one before it was read in its place, and speaks.
+    assert!(holds_what_is_served(&found, "first", &now) >= 46);
+    // That no restore can work is what Velero itself says.
+    velero.create("Restore", "try", &json!({"backupName": "second"}));
+    let ended = velero.ended("Restore", "try");
+    assert_eq!(ended["status"]["phase"], "Failed", "{ended}");
+    // A damaged copy on somebody's disk says nothing of the kind.
+    let copy = folder.path().join("second.tar.gz");
+    fs::copy(velero.file("second", ".tar.gz"), &copy).expect("copied");
+    let found = look(&load(&format!("velero: {{backups: [{{file: '{}'}}]}}", copy.display()), folder.path()), &now).await;
+    assert_eq!(
+        (backup(&found, "second").state, backup(&found, "second").counts()),
+        (BackupState::Restorable, true),
+        "{}",
+        backup(&found, "second").why
+    );
+    assert!(unread(&found, "second").0.starts_with("archive_"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_connection_is_taken_up_by_a_range_request_for_the_same_content() {
     let store = Store::start();

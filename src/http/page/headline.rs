@@ -28,6 +28,10 @@ impl Headline {
                 details: vec![],
             };
         };
+        if report.apps.is_empty() && cluster.state == WindowState::Unknown {
+            let sentence = "Cannot be said: no app is configured, so nothing tells what Git declares.".into();
+            return Self { chip: Chip::unknown("unknown"), sentence, details: vec![] };
+        }
         let apps = report.windows.iter().filter(|w| matches!(w.of, WindowScope::App(_)) && w.state == WindowState::Open).count() as u64;
         Self { chip: Chip::window(cluster.state, cluster.over_objective), sentence: sentence(cluster, apps, now), details: details(cluster, now) }
     }
@@ -105,6 +109,11 @@ mod tests {
             details.contains("over it by 15 h 40 min") && details.contains("in 11 h 48 min") && details.contains("4 further objects"),
             "{details}"
         );
+        let blind = Report { apps: vec![], ..report.clone() };
+        assert_eq!(say(&blind), say(&report), "what is known to be open stays so");
+        let mut blind = blind;
+        blind.windows[0].state = WindowState::Unknown;
+        assert_eq!(say(&blind), "Cannot be said: no app is configured, so nothing tells what Git declares.");
         report.windows[0].start = None;
         report.windows[0].objects = 1;
         assert_eq!(say(&report), "Open since before known history: 1 object of 2 apps is newer in Git than in any usable backup.");

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     config::ReadBackups,
     object::Text,
-    velero::{Scope, custom},
+    velero::{Damage, Scope, custom},
     witness::{Archive, Failure},
 };
 
@@ -27,8 +27,8 @@ pub(super) enum Outcome {
     Read(Arc<Archive>),
     /// Read and let go, because it is of another cluster.
     Foreign(Text),
-    /// Damaged: no restore from it could work.
-    Damaged(Failure, String),
+    /// Damaged.
+    Damaged(Failure, Damage),
     /// It could not be read, or not all of it.
     Failed(Failure, Timestamp),
 }
@@ -62,7 +62,7 @@ impl Outcome {
     }
 
     /// What is wrong with the archive itself.
-    pub fn damage(&self) -> Option<String> {
+    pub fn damage(&self) -> Option<Damage> {
         if let Self::Damaged(_, what) = self { Some(what.clone()) } else { None }
     }
 
@@ -127,7 +127,7 @@ mod tests {
     fn the_newest_of_each_scope_is_read_and_older_ones_only_if_it_is_no_good() {
         let now: Timestamp = "2026-01-02T12:00:00Z".parse().expect("a time");
         let (old, new, shop) = (backup("old", "01:00", &["*"]), backup("new", "02:00", &["*"]), backup("shop", "01:30", &["shop"]));
-        let damaged = || Outcome::Damaged(Failure::new("archive_corrupt", ""), String::new());
+        let damaged = || Outcome::Damaged(Failure::new("archive_corrupt", ""), Damage::Stored(String::new()));
         let failed = |minutes| Outcome::Failed(Failure::new("store_timeout", ""), now - SignedDuration::from_mins(minutes));
         let read = || Outcome::Read(Arc::default());
         let foreign = || Outcome::Foreign("x".into());

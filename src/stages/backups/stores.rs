@@ -10,7 +10,7 @@ use crate::{
     config::{ReadBackups, SecretSource, Store},
     object::Text,
     velero::{
-        FileBackup, Library,
+        Damage, FileBackup, Library,
         assess::DATA_GONE,
         beside::{MAX_BYTES, SideFile},
         custom,
@@ -274,15 +274,21 @@ pub(super) async fn take(library: &Library, key: String, origin: String, file: A
     if let Some(archive) = library.find(&key) {
         return Outcome::of(archive, live_cluster);
     }
-    let (feed, verdict) = Feed::start(file, library.limits().time);
-    let library = library.clone();
-    let work = tokio::task::spawn_blocking(move || library.read(&key, &origin, feed));
-    match (work.await, verdict.error()) {
-        (Ok(Ok(archive)), _) => Outcome::of(archive, live_cluster),
-        // The store's own failure says more than that the stream broke off.
-        (_, Some(e)) => Outcome::Failed(Failure::from(&e), now),
-        (Ok(Err(e)), None) if e.is_damage() => Outcome::Damaged(Failure::from(&e), e.what()),
-        (Ok(Err(e)), None) => Outcome::Failed(Failure::from(&e), now),
-        (Err(_), None) => Outcome::Failed(Failure::new("internal", "reading the archive was stopped"), now),
+    // What came damaged is read once more: only what is damaged twice was not damaged on its way.
+    let mut again = true;
+    loop {
+        let (feed, verdict) = Feed::start(file.clone(), library.limits().time);
+        let (library, key, origin) = (library.clone(), key.clone(), origin.clone());
+        let work = tokio::task::spawn_blocking(move || library.read(&key, &origin, feed));
+        return match (work.await, verdict.error()) {
+            (Ok(Ok(archive)), _) => Outcome::of(archive, live_cluster),
+            // The store's own failure says more than that the stream broke off.
+            (_, Some(e)) => Outcome::Failed(Failure::from(&e), now),
+            (Ok(Err(e)), None) if e.is_damage() && std::mem::take(&mut again) => continue,
+            (Ok(Err(e)), None) if e.cannot_be_unpacked() => Outcome::Damaged(Failure::from(&e), Damage::Stored(e.what())),
+            (Ok(Err(e)), None) if e.is_damage() => Outcome::Damaged(Failure::from(&e), Damage::Copy(e.what())),
+            (Ok(Err(e)), None) => Outcome::Failed(Failure::from(&e), now),
+            (Err(_), None) => Outcome::Failed(Failure::new("internal", "reading the archive was stopped"), now),
+        };
     }
 }

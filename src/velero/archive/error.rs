@@ -60,6 +60,12 @@ impl ArchiveError {
         matches!(self.problem, Problem::Empty | Problem::NotGzip | Problem::Truncated | Problem::Corrupt(_) | Problem::MalformedTar(_))
     }
 
+    /// Whether nobody could unpack it, Velero included: its gzip stream ends early, fails its checksum or is none. What our reader of tar
+    /// refuses, Go's may take.
+    pub fn cannot_be_unpacked(&self) -> bool {
+        matches!(self.problem, Problem::Empty | Problem::NotGzip | Problem::Truncated | Problem::Corrupt(_))
+    }
+
     /// Could not be opened or read at all.
     pub fn io(origin: &str, error: &std::io::Error) -> Self {
         Self { origin: origin.to_owned(), problem: Problem::Io(error.to_string()) }

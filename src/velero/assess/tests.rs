@@ -94,10 +94,11 @@ fn a_file_alone_is_taken_at_its_word_and_its_scope_is_unknown() {
 fn a_damaged_archive_may_still_be_the_one_that_speaks_unless_its_backup_is_useless_anyway() {
     let damaged = |object: Option<Value>| FileBackup {
         content: Err(Failure::new("archive_truncated", "x")),
-        damage: Some("the archive ends too early".into()),
+        damage: Some(Damage::Copy("the archive ends too early".into())),
         cluster_uid: None,
         ..file("b", object, "ours")
     };
+    let stored = |object| FileBackup { damage: Some(Damage::Stored("the archive ends too early".into())), ..damaged(object) };
     let own = || backup("b", "2026-03-02T01:00:00Z", "u");
     let with = |key: &str, value: &str| {
         let mut object = own();
@@ -109,6 +110,8 @@ fn a_damaged_archive_may_still_be_the_one_that_speaks_unless_its_backup_is_usele
         (&[][..], damaged(None), "b invalid damaged archive_truncated"),
         (&[], damaged(Some(own())), "b invalid damaged archive_truncated"),
         (&in_cluster, damaged(Some(own())), "b restorable damaged archive_truncated"),
+        (&in_cluster, stored(Some(own())), "b invalid archive_truncated"),
+        (&[], stored(Some(own())), "b invalid archive_truncated"),
         (&[], damaged(Some(with("phase", "Failed"))), "b invalid archive_truncated"),
         (&[], damaged(Some(with("expiration", "2026-03-02T02:00:00Z"))), "b expired archive_truncated"),
     ] {

@@ -6,7 +6,10 @@ use super::{
     Coverage, Kinds, Lists, SNAPSHOT_CONTENTS, SNAPSHOTS, Scope, Subject, Why,
     filter::{Resolver, Takes, Tri, namespace_included},
 };
-use crate::velero::{custom::EXCLUDE_LABEL, names::Names, selector::labels_of};
+use crate::{
+    object::EXCLUDE_LABEL,
+    velero::{names::Names, selector::labels_of},
+};
 
 /// Kinds without the verbs that Velero wants of a kind: list, create, get and delete (pkg/discovery/helper.go `filterByVerbs`).
 const WITHOUT_VERBS: [&str; 9] = [

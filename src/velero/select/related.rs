@@ -75,10 +75,10 @@ impl Plan<'_, '_> {
     /// Claims of the same volume group (`getGroupedPVCs`).
     fn grouped(&self, n: usize, item: &Item<'_>) -> Vec<usize> {
         let Some(label) = &self.scope.group_label else { return Vec::new() };
-        let Some(group) = item.labels.get(&**label).filter(|v| !v.is_empty()) else { return Vec::new() };
+        let Some(group) = item.labels().get(&**label).filter(|v| !v.is_empty()) else { return Vec::new() };
         let same = |m: &usize| {
             let other = self.item(*m);
-            *m != n && other.namespace == item.namespace && other.labels.get(&**label) == Some(group)
+            *m != n && other.namespace == item.namespace && other.labels().get(&**label) == Some(group)
         };
         self.view.kinds[item.kind].items.iter().copied().filter(same).collect()
     }

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    cell::OnceCell,
     collections::{BTreeMap, HashMap, HashSet},
 };
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     object::{GroupKind, Object, ObjectId, Text},
-    velero::{Names, custom::EXCLUDE_LABEL, selector::Labels},
+    velero::{Names, selector::Labels},
     witness::{KindState, Listing, Live},
 };
 
@@ -26,8 +27,21 @@ pub(super) struct Item<'a> {
     pub kind: usize,
     /// Index among the namespaces; `None` for cluster-scoped objects and those of a namespace that is not there.
     pub namespace: Option<usize>,
-    pub labels: Labels<'a>,
     pub links: Links,
+    /// Read out of the body when they are first asked for: most backups select by none.
+    labels: OnceCell<Labels<'static>>,
+}
+
+impl Item<'_> {
+    /// Its labels.
+    pub fn labels(&self) -> &Labels<'static> {
+        self.labels.get_or_init(|| {
+            let json = self.object.content.json();
+            let labels = serde_json::from_str::<Labelled<'_>>(&json).unwrap_or_default().metadata.labels.unwrap_or_default();
+            let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+            labels.into_iter().map(|(k, v)| (own(k), own(v.unwrap_or_default()))).collect()
+        })
+    }
 }
 
 /// What an object leads to.
@@ -160,10 +174,6 @@ impl<'a> View<'a> {
     fn add_item(&mut self, kind: usize, object: &'a Object) {
         let at = self.items.len();
         let id = &object.id;
-        let json = object.content.json();
-        let labels = serde_json::from_str::<Labelled<'_>>(&json).unwrap_or_default().metadata.labels.unwrap_or_default();
-        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-        let labels: Labels<'a> = labels.into_iter().map(|(k, v)| (own(k), own(v.unwrap_or_default()))).collect();
         let links = links(object);
         let namespace = id.namespace.as_ref().and_then(|n| self.namespace_names.binary_search(n).ok());
         match &links {
@@ -185,12 +195,12 @@ impl<'a> View<'a> {
             && let Ok(n) = self.namespace_names.binary_search(&id.name)
         {
             self.namespaces[n].item = at;
-            if labels.get(EXCLUDE_LABEL).is_some_and(|v| v == "true") {
+            if object.meta.held_back {
                 self.labelled.push(id.name.clone());
             }
         }
         self.index.insert(id, at);
-        self.items.push(Item { id, object, kind, namespace, labels, links });
+        self.items.push(Item { id, object, kind, namespace, links, labels: OnceCell::new() });
     }
 
     /// Every live object.

@@ -2,11 +2,8 @@
 
 use super::{Decision, Left, Plan, Unsure};
 use crate::{
-    object::ObjectId,
-    velero::{
-        custom::EXCLUDE_LABEL,
-        scope::{Kinds, Why},
-    },
+    object::{EXCLUDE_LABEL, ObjectId},
+    velero::scope::{Kinds, Why},
 };
 
 fn said(reason: &'static str, message: impl Into<String>) -> Why {

@@ -18,6 +18,8 @@ struct Case {
     #[serde(default)]
     damage: Option<String>,
     #[serde(default)]
+    stored_damage: Option<String>,
+    #[serde(default)]
     gone: Option<String>,
     #[serde(default)]
     kin_same: usize,
@@ -46,6 +48,7 @@ fn every_case_has_its_state_and_its_words() {
             let case = Case::deserialize(document).unwrap_or_else(|e| panic!("{} case {n}: {e}", path.display()));
             let objects = custom::read(&case.objects);
             let locations: Vec<_> = objects.locations.iter().map(crate::velero::assess::location).collect();
+            let damage = case.damage.map(Damage::Copy).or(case.stored_damage.map(Damage::Stored));
             let around = Around {
                 now: case.now,
                 locations: &locations,
@@ -54,7 +57,7 @@ fn every_case_has_its_state_and_its_words() {
                 at_hand: case.file_only || case.archive_cluster.is_some(),
                 archive_cluster: case.archive_cluster.as_deref(),
                 live_cluster: case.live_cluster.as_deref(),
-                damage: case.damage.as_deref(),
+                damage: damage.as_ref(),
                 gone: case.gone.as_deref(),
                 kin: Kin { same: case.kin_same, other: case.kin_other.iter().map(|n| n.as_str().into()).collect() },
                 file_uid: case.file_uid.as_deref(),

@@ -134,6 +134,9 @@ fn rollups_are_open_before_unknown_before_closed() {
     assert_eq!(state(&none.backup(Snapshot::new("n", "01:00").state(BackupState::Expired))), WindowState::None);
     let never = World::new().app(app("shop", Some("shop"))).fails("shop", "render_failed").backup(Snapshot::new("n", "01:00"));
     assert_eq!(state(&never), WindowState::Unknown, "an app without a render may declare what no backup holds");
+    let whole = |w: &World| rollup(w, WindowScope::Cluster).state;
+    assert_eq!(whole(&World::new().backup(Snapshot::new("n", "01:00"))), WindowState::Unknown, "no app is known, so nothing can be said of any");
+    assert_eq!(whole(&World::new().app(app("shop", Some("shop"))).complete("shop").backups_as_of(None)), WindowState::Unknown);
     // One window open for certain, one object unknown: open wins.
     let mixed = open.app(app("other", Some("elsewhere"))).fails("other", "render_failed");
     assert_eq!(rollup(&mixed, WindowScope::Cluster).state, WindowState::Open);
