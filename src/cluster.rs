@@ -8,6 +8,7 @@ pub mod choice;
 pub mod client;
 pub mod discovery;
 pub mod download;
+pub mod dry_run;
 pub mod dump;
 pub mod intake;
 pub mod inventory;

@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use file::{Provider, ReadBackups};
+pub use file::{ConfirmBy, Provider, ReadBackups};
 pub use layers::{Layer, LayerRules};
 
 use crate::object::Text;
@@ -224,6 +224,17 @@ pub struct Cluster {
     pub exclude: Vec<String>,
     /// Read Secrets. They are reduced to keyed hashes, and the right to read them is asked of RBAC only if this is on.
     pub secrets: bool,
+    /// Ask the API server about what drifts, if that was asked for.
+    pub confirm: Option<Confirm>,
+}
+
+/// Asking the API server about what drifts, by dry runs. The only requests with a write verb that are ever sent to a cluster, and opt-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirm {
+    /// Questions in a second at most.
+    pub per_second: u32,
+    /// How long an answer holds although nothing changed that snapgap can see: webhooks are programs of their own.
+    pub again: Duration,
 }
 
 /// Where Velero's objects and archives are read from.

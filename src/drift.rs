@@ -11,6 +11,7 @@
 pub mod compare;
 pub mod docs;
 pub mod exempt;
+pub mod foretold;
 mod found;
 mod jq;
 mod judge;

@@ -2,6 +2,7 @@
 //!
 //! Metrics, API, page, CLI and files all render the same [`model::Report`]; a thing that is gone from it is gone from all of them.
 
+pub mod confirm;
 pub mod diff;
 pub mod evidence;
 pub mod exit;

@@ -5,6 +5,7 @@
 
 pub mod backups;
 pub mod cluster;
+pub mod confirm;
 pub mod git;
 pub mod history;
 pub mod mark;

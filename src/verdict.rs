@@ -6,6 +6,7 @@
 mod apps;
 mod backups;
 mod compared;
+pub mod confirm;
 mod copies;
 mod declared;
 mod derived;
@@ -40,6 +41,7 @@ pub(crate) mod world;
 
 use jiff::Timestamp;
 
+pub use confirm::Suspect;
 pub use explain::{Explanation, explain};
 pub use memo::{Memo, MemoStats};
 pub use onsets::{ClosedWindow, Onsets};
@@ -48,7 +50,7 @@ use crate::{
     config::Config,
     report::model::{AsOf, Report, SCHEMA as REPORT_SCHEMA, StageAge, WindowScope, WindowState},
     velero::select::View,
-    witness::{BackedUp, Declared, Live},
+    witness::{Answers, BackedUp, Declared, Live},
 };
 
 /// Everything that a verdict depends on.
@@ -64,6 +66,8 @@ pub struct Inputs<'a> {
     pub config: &'a Config,
     /// What earlier reports saw.
     pub onsets: &'a Onsets,
+    /// What the API server answered about what drifts. It stands beside the verdicts and changes none.
+    pub answers: &'a Answers,
     /// The moment to speak of.
     pub now: Timestamp,
 }
@@ -71,10 +75,19 @@ pub struct Inputs<'a> {
 /// Judges every object that a witness names, and fills every field of the report. Objects come in the order of their identities, clean
 /// ones included.
 pub fn judge(inputs: &Inputs<'_>, memo: &mut Memo) -> Report {
+    judge_and_ask(inputs, memo).0
+}
+
+/// The same, and what the API server is to be asked; nothing unless that is configured.
+pub fn judge_and_ask(inputs: &Inputs<'_>, memo: &mut Memo) -> (Report, Vec<Suspect>) {
     let view = View::of(inputs.live, &inputs.config.velero.namespace);
     let join = join::Join::of(inputs, &view, memo);
     let mut known = objects::Layers::default();
-    let objects: Vec<_> = join.cases.iter().map(|case| objects::object(&join, case, &mut known)).collect();
+    let mut objects: Vec<_> = join.cases.iter().map(|case| objects::object(&join, case, &mut known)).collect();
+    let (mut confirmed, suspects) = confirm::consider(&join);
+    if !confirmed.is_empty() {
+        objects.iter_mut().for_each(|o| o.confirmed = confirmed.remove(&o.id));
+    }
     let layers = rollup::app_layers(&join, &objects);
     let windows = rollup::rollups(&join, &objects, &layers);
     let state = windows.iter().find(|w| w.of == WindowScope::Cluster).map_or(WindowState::Unknown, |w| w.state);
@@ -99,7 +112,7 @@ pub fn judge(inputs: &Inputs<'_>, memo: &mut Memo) -> Report {
         objects,
     };
     memo.end();
-    report
+    (report, suspects)
 }
 
 fn as_of(inputs: &Inputs<'_>) -> AsOf {

@@ -2,6 +2,7 @@
 //!
 //! Each witness is immutable once published. What could not be read stands in it as a [`Failure`], never as an absence.
 
+pub mod answers;
 mod backups;
 pub mod holdings;
 pub mod objects;
@@ -13,6 +14,7 @@ use std::{
     sync::Arc,
 };
 
+pub use answers::{Answered, Answers, Said};
 pub use backups::{Archive, BackedUp, Backup, BackupContent, BackupState, Location, MissingObject, Remark, Schedule};
 pub use holdings::Holdings;
 use jiff::Timestamp;

@@ -88,7 +88,11 @@ pub fn check(args: &WitnessArgs) -> Outcome {
         (None, None) => "the current context".into(),
     };
     let secrets = if config.cluster.secrets { "compared by keyed hash" } else { "not read" };
-    let _ = writeln!(text, "cluster: {cluster}; Secrets are {secrets}");
+    let confirm = match config.cluster.confirm {
+        Some(c) => format!("; what drifts is put to the server's dry run, {} questions a second at most", c.per_second),
+        None => String::new(),
+    };
+    let _ = writeln!(text, "cluster: {cluster}; Secrets are {secrets}{confirm}");
     let _ = writeln!(text, "Velero: namespace {}, archives given: {}", config.velero.namespace, config.velero.backups.len());
     print(&text)
 }

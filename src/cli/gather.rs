@@ -12,12 +12,16 @@ use crate::{
     stages::{
         backups::BackupStage,
         cluster,
+        confirm::Confirmer,
         git::{self, RenderEnv},
     },
     velero::library::key,
-    verdict::{self, Inputs, Memo, Onsets},
-    witness::{BackedUp, Declared, Live},
+    verdict::{self, Inputs, Memo, Onsets, Suspect},
+    witness::{Answers, BackedUp, Declared, Live},
 };
+
+/// Objects that one run asks the server about at most.
+const MOST_QUESTIONS: usize = 500;
 
 /// The three witnesses of one moment, and what was made of them.
 pub struct Gathered {
@@ -26,6 +30,7 @@ pub struct Gathered {
     live: Live,
     backed_up: BackedUp,
     onsets: Onsets,
+    answers: Answers,
     now: Timestamp,
     /// The report.
     pub report: Report,
@@ -66,19 +71,46 @@ pub async fn gather(config: Config, asked: Option<Timestamp>, global: &Global) -
     let env = RenderEnv::new(&config, redactor.clone(), launcher());
     let declared = git::read_all(&config, &env, &cluster::facts(&live), now).await;
     progress.now("reading backups");
-    let (backed_up, _) = BackupStage::new(config.clone(), redactor).at(asked).run_through(&live, now).await;
+    let (backed_up, _) = BackupStage::new(config.clone(), redactor.clone()).at(asked).run_through(&live, now).await;
     progress.now("comparing");
     let onsets = Onsets::default();
-    let report = verdict::judge(
-        &Inputs { declared: &declared, live: &live, backed_up: &backed_up, config: &config, onsets: &onsets, now },
-        &mut Memo::default(),
-    );
-    Ok(Gathered { config, declared, live, backed_up, onsets, now, report })
+    let mut answers = Answers::default();
+    let mut memo = Memo::default();
+    let inputs = Inputs { declared: &declared, live: &live, backed_up: &backed_up, config: &config, onsets: &onsets, answers: &answers, now };
+    let (mut report, suspects) = verdict::judge_and_ask(&inputs, &mut memo);
+    if let Some(settings) = config.cluster.confirm {
+        let mut confirmer = Confirmer::new(config.cluster.clone(), settings, redactor);
+        answers = confirm(&mut confirmer, &suspects, &progress).await;
+        let inputs = Inputs { declared: &declared, live: &live, backed_up: &backed_up, config: &config, onsets: &onsets, answers: &answers, now };
+        report = verdict::judge(&inputs, &mut memo);
+    }
+    Ok(Gathered { config, declared, live, backed_up, onsets, answers, now, report })
+}
+
+/// Asks the server about what drifts. What is beyond the cap stays unasked, and the report says so of each object.
+async fn confirm(confirmer: &mut Confirmer, suspects: &[Suspect], progress: &Progress) -> Answers {
+    let suspects = &suspects[..suspects.len().min(MOST_QUESTIONS)];
+    loop {
+        let open = confirmer.open(suspects, Timestamp::now());
+        if open == 0 {
+            return confirmer.answers().clone();
+        }
+        progress.now(&format!("asking the server: {} of {} answered", suspects.len() - open, suspects.len()));
+        confirmer.ask(suspects, Timestamp::now()).await;
+    }
 }
 
 impl Gathered {
     /// The inputs of the report.
     pub fn inputs(&self) -> Inputs<'_> {
-        Inputs { declared: &self.declared, live: &self.live, backed_up: &self.backed_up, config: &self.config, onsets: &self.onsets, now: self.now }
+        Inputs {
+            declared: &self.declared,
+            live: &self.live,
+            backed_up: &self.backed_up,
+            config: &self.config,
+            onsets: &self.onsets,
+            answers: &self.answers,
+            now: self.now,
+        }
     }
 }

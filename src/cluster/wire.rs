@@ -55,7 +55,7 @@ impl Wire {
         &self.connection
     }
 
-    async fn within<T>(&self, call: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
+    pub(super) async fn within<T>(&self, call: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
         timeout(self.limits.call, call).await.unwrap_or(Err(CallError::Timeout(self.limits.call)))
     }
 
@@ -119,7 +119,12 @@ impl Wire {
     /// # Errors
     /// When it cannot be had or read.
     pub async fn get(&self, kind: &Served, namespace: Option<&str>, name: &str) -> Result<Value, CallError> {
-        let request = built(Request::new(kind.path_in(namespace)).get(name, &GetParams::default()))?;
+        self.one(&kind.path_in(namespace), name).await
+    }
+
+    /// The same, by the path of its collection.
+    pub(super) async fn one(&self, collection: &str, name: &str) -> Result<Value, CallError> {
+        let request = built(Request::new(collection).get(name, &GetParams::default()))?;
         self.within(async {
             let body = self.sent(Verb::Get, self.connection.client.request_stream(request)).await?;
             let text = whole(body, self.limits.event_bytes).await?;

@@ -8,12 +8,12 @@ use std::{
 };
 
 use super::{
-    App, AppName, ArchiveLimits, BackupFile, Cluster, Config, DirectoryOptions, GitAuth, HelmOptions, History, IgnoreRule, LayerRules, Metrics,
-    Render, Renderer, SecretSource, Source, SourceName, Velero, Web,
+    App, AppName, ArchiveLimits, BackupFile, Cluster, Config, Confirm, DirectoryOptions, GitAuth, HelmOptions, History, IgnoreRule, LayerRules,
+    Metrics, Render, Renderer, SecretSource, Source, SourceName, Velero, Web,
     duration::{parse_bytes, parse_duration},
     file::{
-        AppEntry, AuthEntry, ClusterEntry, ConfigError, File, IgnoreEntry, LayerEntry, ManagersEntry, ObjectivesEntry, RenderEntry, SourceEntry,
-        Surroundings, VeleroEntry, WebEntry,
+        AppEntry, AuthEntry, ClusterEntry, ConfigError, ConfirmBy, File, IgnoreEntry, LayerEntry, ManagersEntry, ObjectivesEntry, RenderEntry,
+        SourceEntry, Surroundings, VeleroEntry, WebEntry,
     },
     layers::{LayerRule, globs},
     stores,
@@ -238,7 +238,29 @@ fn cluster(entry: ClusterEntry) -> Result<Cluster, ConfigError> {
         return refuse("cluster: dump and kubeconfig or context are both set; a dump stands in for a cluster");
     }
     globs(&entry.exclude).map_err(|e| ConfigError(format!("cluster: exclude: {e}")))?;
-    Ok(Cluster { dump: entry.dump, kubeconfig: entry.kubeconfig, context: entry.context, exclude: entry.exclude, secrets: entry.secrets })
+    let confirm = confirm(&entry)?;
+    Ok(Cluster { dump: entry.dump, kubeconfig: entry.kubeconfig, context: entry.context, exclude: entry.exclude, secrets: entry.secrets, confirm })
+}
+
+fn confirm(entry: &ClusterEntry) -> Result<Option<Confirm>, ConfigError> {
+    if entry.confirm == ConfirmBy::None {
+        return match (entry.confirm_per_second, &entry.confirm_again) {
+            (None, None) => Ok(None),
+            _ => refuse("cluster: confirm_per_second and confirm_again say how the server is asked, and nobody asks it: set confirm: server"),
+        };
+    }
+    if entry.dump.is_some() {
+        return refuse("cluster: confirm: server asks an API server, and a dump has none; take one of the two away");
+    }
+    let per_second = entry.confirm_per_second.unwrap_or(5);
+    if !(1..=100).contains(&per_second) {
+        return refuse("cluster: confirm_per_second is 1 to 100");
+    }
+    let again = duration("cluster: confirm_again", entry.confirm_again.clone(), Duration::from_secs(3600))?;
+    if again < Duration::from_secs(60) {
+        return refuse("cluster: confirm_again is under one minute");
+    }
+    Ok(Some(Confirm { per_second, again }))
 }
 
 fn velero(entry: VeleroEntry) -> Result<Velero, ConfigError> {

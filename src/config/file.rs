@@ -148,6 +148,24 @@ pub struct ClusterEntry {
     pub exclude: Vec<String>,
     /// Read Secrets (reduced to keyed hashes at once). Needs the Secrets tier of RBAC. Default: false.
     pub secrets: bool,
+    /// Who confirms what drifts: `none` (default), or `server`: the API server is asked by a dry run of the deployer's next apply. Needs the
+    /// dry-run tier of RBAC.
+    pub confirm: ConfirmBy,
+    /// `confirm: server`: questions in a second at most. Default 5.
+    pub confirm_per_second: Option<u32>,
+    /// `confirm: server`: how long an answer holds if nothing changed. Default `1h`.
+    pub confirm_again: Option<String>,
+}
+
+/// Who confirms what drifts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ConfirmBy {
+    /// Nobody: drift is judged locally, and no request with a write verb is sent.
+    #[default]
+    None,
+    /// The API server, by dry runs.
+    Server,
 }
 
 /// `velero`.

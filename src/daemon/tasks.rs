@@ -22,6 +22,7 @@ use super::{
     memory::Memory,
 };
 use crate::{
+    cluster::tally::Requests,
     config::{Config, Source, SourceName},
     http::Published,
     metrics::{Counters, Phase},
@@ -29,10 +30,11 @@ use crate::{
     stages::{
         backups::BackupStage,
         cluster,
+        confirm::Confirmer,
         git::{KubeFacts, RenderEnv, SourceStage},
     },
-    verdict,
-    witness::{BackedUp, Declared, Live},
+    verdict::{self, Suspect},
+    witness::{Answers, BackedUp, Declared, Live},
 };
 
 /// How long the verdict waits after a change for more changes to come.
@@ -61,6 +63,7 @@ struct Witnesses {
     declared: watch::Receiver<Option<Arc<Declared>>>,
     live: watch::Receiver<Option<Arc<Live>>>,
     backed_up: watch::Receiver<Option<Arc<BackedUp>>>,
+    answers: watch::Receiver<Arc<Answers>>,
 }
 
 /// The running tasks of one configuration.
@@ -101,7 +104,14 @@ impl Tasks {
             cluster::keep_reading(config.clone(), shared.redactor.clone(), shared.board.clone(), shared.counters.clone(), live_out),
         );
         spawn(&tracker, &token, read_backups(config.clone(), shared.clone(), live.clone(), backed_out));
-        spawn(&tracker, &token, judge(config, shared, Witnesses { declared, live, backed_up }, collected));
+        let (suspects_out, suspects) = watch::channel(Vec::new());
+        let (answers_out, answers) = watch::channel(Arc::default());
+        if let Some(settings) = config.cluster.confirm {
+            let confirmer = Confirmer::new(config.cluster.clone(), settings, shared.redactor.clone());
+            spawn(&tracker, &token, confirm(confirmer, shared.counters.clone(), suspects, answers_out.clone()));
+        }
+        let asks = Asks { suspects: suspects_out, _answers: answers_out };
+        spawn(&tracker, &token, judge(config, shared, Witnesses { declared, live, backed_up, answers }, collected, asks));
         tracker.close();
         Self { polls, tracker, token, interrupt }
     }
@@ -264,7 +274,41 @@ async fn read_backups(config: Arc<Config>, shared: Shared, mut live: watch::Rece
     }
 }
 
-async fn judge(config: Arc<Config>, shared: Shared, mut witnesses: Witnesses, collected: Arc<Collected>) {
+/// Where the questions go, and the answers' own end: without anybody who asks, nobody may take the channel for closed.
+struct Asks {
+    suspects: watch::Sender<Vec<Suspect>>,
+    _answers: watch::Sender<Arc<Answers>>,
+}
+
+/// Asks the server about what drifts, batch by batch, until nothing is open; then waits for news.
+async fn confirm(
+    mut confirmer: Confirmer,
+    counters: Arc<Counters>,
+    mut suspects: watch::Receiver<Vec<Suspect>>,
+    answers: watch::Sender<Arc<Answers>>,
+) {
+    let mut counted = Requests::new();
+    loop {
+        let current = suspects.borrow_and_update().clone();
+        if confirmer.ask(&current, Timestamp::now()).await {
+            answers.send_replace(Arc::new(confirmer.answers().clone()));
+        }
+        let made = confirmer.requests();
+        for ((verb, status), total) in &made {
+            counters.kube_requests(*verb, *status, total - counted.get(&(*verb, *status)).copied().unwrap_or_default());
+        }
+        counted = made;
+        if confirmer.open(&current, Timestamp::now()) > 0 {
+            continue;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(TICK) => {}
+            changed = suspects.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+async fn judge(config: Arc<Config>, shared: Shared, mut witnesses: Witnesses, collected: Arc<Collected>, asks: Asks) {
     let mut memo = verdict::Memo::default();
     loop {
         let all = (
@@ -279,17 +323,23 @@ async fn judge(config: Arc<Config>, shared: Shared, mut witnesses: Witnesses, co
             shared.board.started(&Stage::Verdict, now);
             let clock = Instant::now();
             let onsets = shared.memory.onsets();
-            let parts = (config.clone(), declared, live, backed_up, onsets);
+            let answers = witnesses.answers.borrow_and_update().clone();
+            let parts = (config.clone(), declared, live, backed_up, onsets, answers);
             let work = tokio::task::spawn_blocking(move || {
-                let report = {
-                    let (config, declared, live, backed_up, onsets) = &parts;
-                    verdict::judge(&verdict::Inputs { declared, live, backed_up, config, onsets, now }, &mut memo)
+                let made = {
+                    let (config, declared, live, backed_up, onsets, answers) = &parts;
+                    verdict::judge_and_ask(&verdict::Inputs { declared, live, backed_up, config, onsets, answers, now }, &mut memo)
                 };
-                (report, parts, memo)
+                (made, parts, memo)
             });
             match work.await {
-                Ok((report, parts, returned)) => {
+                Ok(((report, suspects), parts, returned)) => {
                     memo = returned;
+                    asks.suspects.send_if_modified(|known| {
+                        let news = *known != suspects;
+                        *known = suspects;
+                        news
+                    });
                     let report = Arc::new(report);
                     shared.counters.phase(Phase::Compare, clock.elapsed(), None);
                     let learned = shared.memory.advance(&report, now);
@@ -315,6 +365,7 @@ async fn judge(config: Arc<Config>, shared: Shared, mut witnesses: Witnesses, co
             _ = witnesses.declared.changed() => tokio::time::sleep(SETTLE).await,
             _ = witnesses.live.changed() => tokio::time::sleep(SETTLE).await,
             _ = witnesses.backed_up.changed() => tokio::time::sleep(SETTLE).await,
+            _ = witnesses.answers.changed() => tokio::time::sleep(SETTLE).await,
         }
     }
 }

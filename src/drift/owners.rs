@@ -55,6 +55,14 @@ impl Entry {
         if self.subresource.is_empty() { self.manager.as_str().into() } else { format!("{} ({})", self.manager, self.subresource).into() }
     }
 
+    /// How many places it owns.
+    pub fn size(&self) -> usize {
+        fn leaves(node: &Map<String, Value>) -> usize {
+            node.values().map(|v| v.as_object().filter(|m| !m.is_empty()).map_or(1, leaves)).sum()
+        }
+        leaves(&self.fields)
+    }
+
     /// What kind of writer it is.
     pub fn writer(&self, managers: &Managers) -> Writer {
         match managers.class(&self.manager, self.applied()) {
@@ -120,6 +128,11 @@ impl Owners {
     /// Whether nothing is known of owners.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The entries of deployers that write the object itself.
+    pub fn deployers(&self, managers: &Managers) -> Vec<&Entry> {
+        self.0.iter().filter(|e| e.subresource.is_empty() && e.writer(managers) == Writer::Deployer).collect()
     }
 
     /// The entries that own this place, newest first; among equal times by name, so that the order of the input does not matter.

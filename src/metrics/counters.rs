@@ -76,6 +76,8 @@ pub enum Verb {
     Watch,
     /// A new object (DownloadRequests, access reviews).
     Create,
+    /// A dry run of an apply: the only write verb, and nothing is written.
+    Patch,
     /// The server's own description: API groups, OpenAPI, version.
     Discover,
     /// Anything else.
@@ -89,6 +91,7 @@ impl Verb {
             Self::List => "list",
             Self::Watch => "watch",
             Self::Create => "create",
+            Self::Patch => "patch",
             Self::Discover => "discover",
             Self::Other => "other",
         }

@@ -123,7 +123,7 @@ families! {
             "until all three were read once";
         REPORT_TIME "snapgap_report_timestamp_seconds" Gauge [] "Unix time" "1" Report Stable
             "The moment the newest report speaks of." "before the first report";
-        KUBE_REQUESTS "snapgap_kube_requests_total" Counter ["verb" "code"] "requests" "6 verbs x 18 codes" Counter Stable
+        KUBE_REQUESTS "snapgap_kube_requests_total" Counter ["verb" "code"] "requests" "7 verbs x 18 codes" Counter Stable
             "Requests to the Kubernetes API; code is the HTTP status, other, or none if no answer came." "for codes that were not met yet";
         KUBE_WATCH_RESTARTS "snapgap_kube_watch_restarts_total" Counter [] "restarts" "1" Counter Stable
             "Watches that had to start again with a list." "";
@@ -170,6 +170,8 @@ families! {
             "Objects that ceased to drift while this process watched; becoming unknown does not count." "";
         DRIFT_IGNORED "snapgap_drift_ignored_objects" Gauge ["app"] "objects" "A + 1" Report Stable
             "Objects with at least one difference that a rule left out." "";
+        CONFIRMED "snapgap_confirmed_objects" Gauge ["answer"] "objects" "4" Report Experimental
+            "Drifting objects by what the API server's dry run says of them: agrees, differs, refused, unasked." "unless cluster.confirm is set and something drifts";
         UNKNOWN_FIELDS "snapgap_unknown_fields" Gauge ["app"] "fields" "A + 1" Report Experimental
             "Fields that Git sets and that the API server has not, so that it drops them; no drift." "";
     }

@@ -60,6 +60,9 @@ pub fn of(e: &Explanation) -> Evidence {
     fact("Drift", e.object.drift.name().to_owned());
     fact("Recovery", e.object.recovery.name().to_owned());
     fact("Why", clean(&e.object.why).into_owned());
+    if let Some(confirmed) = &e.object.confirmed {
+        fact("Server's dry run", super::confirm::sentence(confirmed));
+    }
     if let Some(git) = &e.git {
         let verb = if git.declared { "declares it" } else { "declared it once" };
         let at = git.revision.as_ref().map(|r| format!(" at {}", r.get(..8).unwrap_or(r))).unwrap_or_default();

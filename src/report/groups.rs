@@ -221,16 +221,20 @@ fn object_row(report: &Report, o: &ObjectReport) -> Row {
 }
 
 fn drift_row(report: &Report, o: &ObjectReport) -> Row {
-    let why = match o.drift {
+    let mut why = match o.drift {
         Drift::Changed => "Fields differ from Git.",
         Drift::Missing => "Git declares it, the cluster does not have it.",
         Drift::Removed => "No longer in Git, still in the cluster.",
         Drift::Added => "Someone added fields that Git does not have.",
         _ => "",
-    };
+    }
+    .to_owned();
+    if let Some(hint) = o.confirmed.as_ref().and_then(super::confirm::hint) {
+        why = format!("{why} {hint}");
+    }
     let details = o.fields.iter().filter(|f| f.class.is_some()).map(|f| field_text(report, f)).collect();
     let since = o.drift_since.map(|t| since(report.now, t)).unwrap_or_default();
-    Row { why: why.into(), since, details, ..object_row(report, o) }
+    Row { why, since, details, ..object_row(report, o) }
 }
 
 /// One differing field as a line: what Git says, what runs, by whom.

@@ -1,5 +1,6 @@
 //! The report as a value and as a stable, versioned document (`snapgap schema report` prints its JSON Schema). pure
 
+mod confirmed;
 mod protection;
 mod sources;
 mod verdicts;
@@ -12,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    confirmed::{Answer, Confirmed, ConfirmedField, Deed},
     protection::{Holder, ProofOf, ProofReport, RestoreReport, VolumeEvidence, VolumeReport, VolumeState},
     sources::{AppReport, BackupReport, LocationReport, ScheduleReport, SourceReport},
     verdicts::{CoverageScope, Drift, Presence, Recovery, Side},
@@ -180,6 +182,8 @@ pub struct ObjectReport {
     pub unknown: Vec<UnknownSide>,
     /// Differing fields.
     pub fields: Vec<FieldReport>,
+    /// What the server's dry run says of it; only of objects that drift, and only if that was asked for (`cluster.confirm`).
+    pub confirmed: Option<Confirmed>,
     /// Differences that rules left out.
     pub suppressed: u32,
     /// File inside the source and line, if the renderer is plain YAML.

@@ -54,6 +54,7 @@ pub fn object(group: &str, kind: &str, namespace: &str, name: &str) -> ObjectRep
         backup: Some("nightly-20260301".into()),
         unknown: Vec::new(),
         fields: Vec::new(),
+        confirmed: None,
         suppressed: 0,
         file: Some(format!("shop/{name}.yaml").into()),
         line: Some(1),
@@ -241,6 +242,14 @@ pub fn busy() -> Report {
     let mut web = split("web", Stage::Pending, Cause::Unknown, "It landed in Git and is not applied yet. Sync the app shop, then take a backup.");
     web.drift = Drift::Changed;
     web.drift_since = Some(time("2026-03-01T09:15:00Z"));
+    web.confirmed = Some(Confirmed {
+        answer: Answer::Agrees,
+        manager: Some("argocd-controller".into()),
+        at: Some(time("2026-03-01T11:59:00Z")),
+        reason: None,
+        message: None,
+        fields: Vec::new(),
+    });
     web.fields = vec![
         field("spec.replicas", LeafClass::Changed, Some("2"), Some("7"), Some("kubectl (scale)")),
         field(

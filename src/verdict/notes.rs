@@ -61,6 +61,7 @@ pub(super) fn notes(join: &Join<'_>, objects: &[ObjectReport]) -> Vec<Note> {
     restored(join, &mut out);
     strangers(join, &mut out);
     entries(join, &mut out);
+    confirmation(join, objects, &mut out);
     out.sort_by(|a, b| (&a.reason, &a.message).cmp(&(&b.reason, &b.message)));
     out
 }
@@ -248,4 +249,21 @@ fn clocks(join: &Join<'_>, out: &mut Vec<Note>) {
         let message = format!("backups that begin in the future ({}): the clock of Velero or of this machine is wrong", names(&backups));
         out.push(note("clock_skew", message));
     }
+}
+
+/// Kinds that the server may not be asked about: said once, with the permission that heals it.
+fn confirmation(join: &Join<'_>, objects: &[ObjectReport], out: &mut Vec<Note>) {
+    let refused: BTreeSet<String> = join.inputs.answers.forbidden.values().map(|f| f.message.clone()).collect();
+    if refused.is_empty() {
+        return;
+    }
+    let waiting = objects.iter().filter(|o| o.confirmed.as_ref().is_some_and(|c| c.reason.as_deref() == Some("forbidden"))).count() as u64;
+    let refused: Vec<String> = refused.into_iter().collect();
+    let message = format!(
+        "{} not confirmed: may not patch {}, which the API server asks for even of a dry run; grant it (`snapgap rbac --with dry-run` prints the role) or take \
+         cluster.confirm away",
+        words::count(waiting, "drifting object is", "drifting objects are"),
+        names(&refused)
+    );
+    out.push(note("confirm_forbidden", message));
 }

@@ -120,6 +120,7 @@ pub(super) fn object<'a>(join: &Join<'a>, case: &Case<'a>, layers: &mut Layers<'
         backup: case.copies.speaker().map(|b| b.name.clone()),
         unknown,
         fields: fields(case),
+        confirmed: None,
         suppressed: case.trio.iter().flat_map(|t| &t.silenced).map(|s| s.leaves).sum(),
         file: origin.map(|o| o.file.clone()),
         line: origin.map(|o| o.line),

@@ -12,8 +12,8 @@ use crate::{
     report::model::{ObjectReport, Report},
     velero::Scope,
     witness::{
-        AppHistory, AppState, Archive, BackedUp, Backup, BackupContent, BackupState, Commit, Declared, Desired, Failure, KindState, Listing, Live,
-        MissingObject, Observed, Origin, PastState, RenderEvidence, Rendered, Schedule, Side, SideFiles, SourceState, Tip, VolumeCopy,
+        Answers, AppHistory, AppState, Archive, BackedUp, Backup, BackupContent, BackupState, Commit, Declared, Desired, Failure, KindState, Listing,
+        Live, MissingObject, Observed, Origin, PastState, RenderEvidence, Rendered, Schedule, Side, SideFiles, SourceState, Tip, VolumeCopy,
     },
 };
 
@@ -165,6 +165,7 @@ pub(crate) struct World {
     pub backed_up: BackedUp,
     pub config: Config,
     pub onsets: Onsets,
+    pub answers: Answers,
     pub now: Timestamp,
 }
 
@@ -220,6 +221,7 @@ impl World {
             backed_up: BackedUp { as_of: Some(now), ..BackedUp::default() },
             config: config(),
             onsets: Onsets::default(),
+            answers: Answers::default(),
             now,
         };
         for (group, kind) in
@@ -410,7 +412,15 @@ impl World {
     }
 
     pub(crate) fn inputs(&self) -> Inputs<'_> {
-        Inputs { declared: &self.declared, live: &self.live, backed_up: &self.backed_up, config: &self.config, onsets: &self.onsets, now: self.now }
+        Inputs {
+            declared: &self.declared,
+            live: &self.live,
+            backed_up: &self.backed_up,
+            config: &self.config,
+            onsets: &self.onsets,
+            answers: &self.answers,
+            now: self.now,
+        }
     }
 
     /// The report, from cold.

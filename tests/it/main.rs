@@ -13,6 +13,7 @@ mod cluster_faults;
 mod cluster_read;
 mod cluster_watch;
 mod cluster_wire;
+mod confirm;
 mod daemon_cluster;
 mod daemon_faults;
 mod daemon_git;

@@ -32,6 +32,7 @@ fn object(group: &str, kind: &str, namespace: Option<&str>, name: &str, drift: D
         backup: text("daily-20261123020000"),
         unknown: vec![],
         fields: vec![],
+        confirmed: None,
         suppressed: 0,
         file: None,
         line: None,
@@ -58,6 +59,12 @@ impl Seed {
     fn at(mut self, file: &str, line: u32) -> Self {
         self.0.file = text(file);
         self.0.line = Some(line);
+        self
+    }
+
+    /// What the server's dry run said.
+    fn confirmed(mut self, answer: Answer, fields: Vec<ConfirmedField>) -> Self {
+        self.0.confirmed = Some(Confirmed { answer, manager: text("argocd-controller"), at: Some(ago(2)), reason: None, message: None, fields });
         self
     }
 
@@ -128,6 +135,7 @@ pub(super) fn objects() -> Vec<ObjectReport> {
         )
         .app("shop", "fleet")
         .since(131)
+        .confirmed(Answer::Agrees, vec![])
         .at("apps/shop/flags.yaml", 3)
         .window(Stage::Pending, Some(start(131, Basis::Merge)), behind(), vec![merge.clone()])
         .field(
@@ -149,6 +157,14 @@ pub(super) fn objects() -> Vec<ObjectReport> {
         )
         .app("ledger", "ledger")
         .since(1460)
+        .confirmed(
+            Answer::Differs,
+            vec![ConfirmedField {
+                path: "spec.template.spec.containers[name=api].image".into(),
+                deed: Deed::Alters,
+                then: Some("\"mirror.example.com/ledger/api:1.8.2\"".into()),
+            }],
+        )
         .at("deploy/api.yaml", 1)
         .window(
             Stage::Pending,

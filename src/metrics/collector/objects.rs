@@ -10,7 +10,7 @@ use crate::{
     drift::LeafClass,
     report::{
         Report,
-        model::{CoverageScope, Drift, ObjectReport, Presence, Recovery, Side},
+        model::{Answer, CoverageScope, Drift, ObjectReport, Presence, Recovery, Side},
     },
 };
 
@@ -92,6 +92,12 @@ fn ignored(sheet: &mut Sheet, report: &Report, apps: &BTreeSet<&str>) {
     }
     for (app, count) in ignored {
         sheet.put(&table::DRIFT_IGNORED, &[app], count as f64);
+    }
+    let confirmed = || report.objects.iter().filter_map(|o| o.confirmed.as_ref());
+    if confirmed().next().is_some() {
+        for answer in Answer::ALL {
+            sheet.put(&table::CONFIRMED, &[answer.name()], confirmed().filter(|c| c.answer == answer).count() as f64);
+        }
     }
     let mut unknown: BTreeMap<&str, usize> = apps.iter().map(|app| (*app, 0)).collect();
     for object in &report.objects {

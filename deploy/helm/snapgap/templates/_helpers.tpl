@@ -31,6 +31,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $_ := set $config "web" $web }}
 {{- $_ := set $config "cache_dir" "/var/cache/snapgap" }}
 {{- $_ := set $config "state_file" "/var/lib/snapgap/state.json" }}
+{{- if .Values.rbac.dryRun }}{{ $cluster := default dict $config.cluster }}{{ $_ := set $cluster "confirm" "server" }}{{ $_ := set $config "cluster" $cluster }}{{ end }}
 {{- if .Values.rbac.secrets }}{{ $cluster := default dict $config.cluster }}{{ $_ := set $cluster "secrets" true }}{{ $_ := set $config "cluster" $cluster }}{{ end }}
 {{- toYaml $config }}
 {{- end }}

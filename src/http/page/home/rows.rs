@@ -13,7 +13,10 @@ pub use inventory::{AppRow, BackupRow, BlindRow, LocationRow, ScheduleRow, Sourc
 pub(super) use protection::by_urgency;
 pub use protection::{ProofRow, RestoreRow, VolumeRow};
 
-use crate::report::model::{Cause, FieldReport, ObjectReport, Side, Stage, WindowRollup, WindowScope, WindowState};
+use crate::report::{
+    confirm,
+    model::{Cause, FieldReport, ObjectReport, Side, Stage, WindowRollup, WindowScope, WindowState},
+};
 
 /// Fields shown per drifted object; the rest is on its evidence page.
 const FIELDS: usize = 4;
@@ -183,7 +186,10 @@ impl DriftRow {
             object: ObjectCell::new(&object.id, object.app.as_ref(), object.layer),
             chip: Chip::drift(object.drift),
             since: When::new(now, object.drift_since, "onset not known"),
-            why: cut(&object.why, 400),
+            why: match object.confirmed.as_ref().and_then(confirm::hint) {
+                Some(hint) => cut(&format!("{}. {hint}", object.why), 600),
+                None => cut(&object.why, 400),
+            },
             more_fields: fields.len().saturating_sub(FIELDS),
             fields: fields.into_iter().take(FIELDS).map(|f| FieldRow::new(f, now)).collect(),
         }
