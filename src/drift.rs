@@ -23,11 +23,12 @@ pub mod scaling;
 pub mod schema;
 pub mod switches;
 mod values;
+pub mod versions;
 
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
-mod causes;
+pub(crate) mod causes;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]

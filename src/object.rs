@@ -11,6 +11,7 @@ pub mod packed;
 pub mod path;
 pub mod quantity;
 pub mod redact;
+pub mod renamed;
 pub mod yaml;
 
 pub use admit::{AdmitError, DeployerMark, EXCLUDE_LABEL, Meta, Object, Owner, admit, expand, is_list};

@@ -9,7 +9,7 @@ mod compared;
 pub mod confirm;
 mod copies;
 mod declared;
-mod derived;
+pub mod derived;
 mod drift_axis;
 pub mod explain;
 mod fast;
@@ -22,16 +22,20 @@ mod objects;
 pub mod onsets;
 mod proof;
 mod recovery;
+mod rewritten;
 mod rollup;
 mod schemas;
 mod scope;
 mod sides;
 mod summary;
+mod tracked;
 mod volumes;
 mod why;
 mod window;
 mod words;
 
+#[cfg(test)]
+mod catalogue;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]

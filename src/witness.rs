@@ -240,7 +240,8 @@ pub struct Live {
     /// The objects.
     pub objects: Objects,
     /// Whole objects, status included, of the few kinds whose status speaks for others: the group `velero.io`, without DownloadRequest
-    /// (its status holds a signed URL) and without managedFields.
+    /// (its status holds a signed URL) and without managedFields. Of Argo CD's Applications and Flux's Kustomizations and HelmReleases
+    /// only the list of what they applied.
     pub controllers: HashMap<ObjectId, Arc<serde_json::Value>>,
     /// The schemas that the server describes.
     pub schemas: Arc<crate::drift::schema::Schemas>,

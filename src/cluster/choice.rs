@@ -24,10 +24,11 @@ const BOOKKEEPING: [(&str, &str); 4] =
     [("apps", "replicasets"), ("apps", "controllerrevisions"), ("discovery.k8s.io", "endpointslices"), ("coordination.k8s.io", "leases")];
 
 /// Kinds that nobody declares or restores: group, plural (`*`: all of the group), why.
-const SKIPPED: [(&str, &str, &str); 7] = [
+const SKIPPED: [(&str, &str, &str); 8] = [
     ("", "events", "events are a log that forgets by itself; nobody declares or restores them"),
     ("events.k8s.io", "events", "events are a log that forgets by itself; nobody declares or restores them"),
     ("", "componentstatuses", "component statuses are computed at each question and not stored"),
+    ("extensions", "*", "objects of this group are read in the groups that they moved to"),
     ("metrics.k8s.io", "*", "metrics are computed at each question and not stored"),
     ("custom.metrics.k8s.io", "*", "metrics are computed at each question and not stored"),
     ("external.metrics.k8s.io", "*", "metrics are computed at each question and not stored"),

@@ -5,13 +5,25 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::discovery::Served;
 use crate::object::{AdmitError, Gvk, Object, Redactor, Text, admit};
 
 /// The groups whose objects are also kept whole: their status speaks for others.
 const WHOLE_GROUPS: [&str; 2] = ["velero.io", crate::velero::custom::KYMAROS];
+
+/// Kinds of deployers whose status lists what they applied, and the member of the status that does. Of these only that list is kept: it
+/// changes when something is deployed, the rest of the status every few minutes. Sources: Flux kustomize-controller
+/// api/v1/inventory_types.go, helm-controller api/v2/inventory_types.go; Argo CD pkg/apis/application/v1alpha1 `ApplicationStatus`.
+const LISTING: [(&str, &str, &str); 3] = [
+    ("kustomize.toolkit.fluxcd.io", "Kustomization", "inventory"),
+    ("helm.toolkit.fluxcd.io", "HelmRelease", "inventory"),
+    ("argoproj.io", "Application", "resources"),
+];
+
+/// Members of an entry of Argo CD's list that say which object it is.
+const NAMING: [&str; 5] = ["group", "kind", "namespace", "name", "hook"];
 
 /// Members of a Kymaros report's status that quote what pods wrote, and so may hold anything.
 const QUOTED: [&str; 3] = ["podLogs", "events", "checks"];
@@ -114,6 +126,9 @@ fn brief(raw: &mut Value) -> bool {
 
 /// The whole object if it is of a kind that is kept whole. Never a Secret: those are of the core group.
 pub fn whole(gvk: &Gvk, raw: &Value) -> Option<Arc<Value>> {
+    if let Some((.., member)) = LISTING.iter().find(|(group, kind, _)| gvk.gk.is(group, kind)) {
+        return Some(Arc::new(listed(raw, member)));
+    }
     if !WHOLE_GROUPS.contains(&&*gvk.gk.group) || &*gvk.gk.kind == SIGNED {
         return None;
     }
@@ -128,6 +143,22 @@ pub fn whole(gvk: &Gvk, raw: &Value) -> Option<Arc<Value>> {
         Value::Object(map)
     };
     raw.as_object().map(|map| Arc::new(without(map)))
+}
+
+/// What a deployer says that it applied; nothing if it does not say.
+fn listed(raw: &Value, member: &str) -> Value {
+    let name = |key: &str| raw.pointer(&format!("/metadata/{key}")).cloned().unwrap_or_default();
+    let mut kept = json!({"metadata": {"name": name("name"), "namespace": name("namespace")}, "status": {}});
+    for key in ["apiVersion", "kind"] {
+        kept[key] = raw.get(key).cloned().unwrap_or_default();
+    }
+    if let Some(mut list) = raw.get("status").and_then(|s| s.get(member)).cloned() {
+        for entry in list.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+            entry.retain(|key, _| NAMING.contains(&key.as_str()));
+        }
+        kept["status"][member] = list;
+    }
+    kept
 }
 
 /// Whether anybody who looks at the two could tell them apart: content and facts, but not the resource version, which every write of a
@@ -147,8 +178,6 @@ pub fn same_to_the_eye(a: &Object, b: &Object) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::witness::Told;
 
@@ -235,6 +264,23 @@ mod tests {
         drop((a, b));
         intake.forget_unused();
         assert!(intake.texts.lock().expect("unpoisoned").is_empty());
+    }
+
+    #[test]
+    fn of_deployers_only_the_list_of_what_they_applied_is_kept() {
+        let raw = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": "shop", "namespace": "argocd", "uid": "u"},
+            "spec": {"source": {"repoURL": "https://git.example.com/fleet.git"}},
+            "status": {"reconciledAt": "2026-01-02T03:04:05Z", "resources": [{"group": "apps", "kind": "Deployment", "name": "a", "health": {}}]}});
+        let kept = whole(&Gvk::parse("argoproj.io/v1alpha1", "Application"), &raw).expect("kept");
+        let resources = json!([{"group": "apps", "kind": "Deployment", "name": "a"}]);
+        let naming = json!({"name": "shop", "namespace": "argocd"});
+        assert_eq!(
+            *kept,
+            json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": naming, "status": {"resources": resources}})
+        );
+        let nothing = whole(&Gvk::parse("kustomize.toolkit.fluxcd.io/v1", "Kustomization"), &json!({"metadata": {"name": "a"}})).expect("kept");
+        assert_eq!(nothing["status"], json!({}));
+        assert!(whole(&Gvk::parse("kustomize.config.k8s.io/v1beta1", "Kustomization"), &raw).is_none());
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub fn compare(desired: &Value, observed: Observed<'_>, policy: &Policy<'_>) -> 
     };
     walk.object(desired, observed.value);
     if !walk.exempt.is_empty() {
-        let managers = walk.owners.get_or_init(|| Owners::read(walk.managers)).names();
+        let managers = walk.owners.get_or_init(|| Owners::read(walk.managers).named_in(walk.policy.gvk)).names();
         walk.out.uses = walk.exempt.iter().flat_map(|e| e.uses(desired, observed.value, &managers)).collect();
     }
     let (encrypted_leaf, mut out) = (walk.encrypted, walk.out);

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{
     LeafClass, Writer,
     compare::{Taken, Walk},
+    judge::Sides,
     lists,
     owners::{Entry, Owners, Place},
     values::{key_text, same},
@@ -33,12 +34,14 @@ pub(super) struct Found {
     pub extra: Extra,
     /// Somebody applied it server-side, so that its absence or another value is not of that writer's making.
     applied: bool,
+    /// Owners are noted, but none for this leaf.
+    unowned: bool,
 }
 
 impl Found {
     pub(super) fn of(walk: &Walk<'_>) -> Self {
         let nobody = (None, None, None);
-        let owners = walk.owners.get_or_init(|| Owners::read(walk.managers));
+        let owners = walk.owners.get_or_init(|| Owners::read(walk.managers).named_in(walk.policy.gvk));
         let places: Vec<Place<'_>> = walk.steps.iter().map(Taken::place).collect();
         let entries = owners.of(&places);
         let writer = |e: &Entry| e.writer(walk.policy.managers);
@@ -65,13 +68,14 @@ impl Found {
             scaled_by_controller: entries.first().is_some_and(|e| e.subresource == "scale" && writer(e) == Writer::Controller),
             managers: entries.iter().map(|e| e.manager.clone()).collect(),
             applied: dropped.is_some(),
+            unowned: entries.is_empty() && !owners.is_empty(),
             newest,
             extra,
         }
     }
 
     /// What kind of difference it is where Git sets something.
-    pub(super) fn class(&self, walk: &Walk<'_>, class: LeafClass, desired: Option<&Value>) -> LeafClass {
+    pub(super) fn class(&self, walk: &Walk<'_>, class: LeafClass, (desired, observed): Sides<'_>) -> LeafClass {
         match self.newest.1 {
             Some(Writer::Person) if operation(walk) => LeafClass::Operational,
             // The field manager notes who asked for a field, before admission: one that its applier owns and that is not there was taken
@@ -82,6 +86,12 @@ impl Found {
                 LeafClass::Policy
             }
             Some(Writer::Controller) => LeafClass::Policy,
+            // A scale to none through the subresource takes the field from its owners and leaves none, for the zero is left out of what is
+            // noted (autoscaling/v1 ScaleSpec `omitempty`); and where nobody is noted the server does not begin to note those who scale
+            // after that. One replica may also be the default of a field that Git sets since today.
+            None if self.unowned && walk.path == ["spec", "replicas"] && operation(walk) && observed.and_then(Value::as_u64) != Some(1) => {
+                LeafClass::Operational
+            }
             _ => class,
         }
     }

@@ -79,7 +79,7 @@ impl<'a> Walk<'a> {
         if let Some(reason) = self.autoscaled(&found, observed) {
             return self.silence(reason, sides, found.newest.0);
         }
-        let class = found.class(self, class, desired);
+        let class = found.class(self, class, sides);
         let (owner, writer, time) = found.newest;
         self.push(Leaf { path: self.field_path(), class, desired: desired.cloned(), observed: observed.cloned(), owner, writer, time });
     }

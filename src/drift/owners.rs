@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::object::Text;
+use super::versions;
+use crate::object::{Gvk, Text};
 
 pub use managers::{Managers, Writer, rows as manager_rows};
 
@@ -23,6 +24,8 @@ pub struct Entry {
     /// Field manager.
     #[serde(default)]
     pub manager: String,
+    #[serde(default, rename = "apiVersion")]
+    api_version: String,
     #[serde(default)]
     operation: String,
     /// Subresource written through; empty for the object itself.
@@ -120,9 +123,29 @@ impl Owners {
         Self(entries.into_iter().filter_map(|e| serde_json::from_value(e).ok()).collect())
     }
 
+    /// The same with every place named as this version names it, where writers in another version named it otherwise.
+    #[must_use]
+    pub fn named_in(mut self, gvk: &Gvk) -> Self {
+        if versions::has_rows(&gvk.gk) {
+            for entry in self.0.iter_mut().filter(|e| !e.api_version.is_empty()) {
+                let wrote = Gvk::parse(&entry.api_version, &gvk.gk.kind);
+                let way = versions::bridge(&Gvk { gk: gvk.gk.clone(), version: wrote.version }, &gvk.version);
+                if let Some(way) = way.filter(|w| w.desired_is_older) {
+                    way.owned(&mut entry.fields);
+                }
+            }
+        }
+        self
+    }
+
     /// The names of all managers.
     pub fn names(&self) -> Vec<String> {
         self.0.iter().map(|e| e.manager.clone()).collect()
+    }
+
+    /// Whether this holds for every entry.
+    pub fn all(&self, holds: impl Fn(&Entry) -> bool) -> bool {
+        self.0.iter().all(holds)
     }
 
     /// Whether nothing is known of owners.

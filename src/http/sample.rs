@@ -86,6 +86,7 @@ fn summary(objects: &[ObjectReport]) -> Summary {
             .map(|l| (*l, tally(&Recovery::ALL, objects.iter().filter(|o| o.layer == *l).map(|o| o.recovery))))
             .collect(),
         unknown: unknown.into_iter().map(|((side, reason), objects)| UnknownCount { side, reason, objects }).collect(),
+        operational: 0,
         unknown_fields: 0,
         coverage: cells
             .into_iter()

@@ -172,6 +172,8 @@ families! {
             "Objects with at least one difference that a rule left out." "";
         CONFIRMED "snapgap_confirmed_objects" Gauge ["answer"] "objects" "4" Report Experimental
             "Drifting objects by what the API server's dry run says of them: agrees, differs, refused, unasked." "unless cluster.confirm is set and something drifts";
+        OPERATIONAL "snapgap_operational_objects" Gauge ["app"] "objects" "A + 1" Report Experimental
+            "Objects that drift by nothing but what a person does for now, as a restart or replicas by hand; they count as drift too." "";
         UNKNOWN_FIELDS "snapgap_unknown_fields" Gauge ["app"] "fields" "A + 1" Report Experimental
             "Fields that Git sets and that the API server has not, so that it drops them; no drift." "";
     }

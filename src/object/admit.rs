@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::{BodyError, Content, Fingerprint, Gvk, ObjectId, Packed, Place, Redactor, Text};
+use super::{BodyError, Content, Fingerprint, Gvk, ObjectId, Packed, Place, Redactor, Text, renamed::today};
 
 /// Why something is not a Kubernetes object. The message never quotes content.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -57,6 +57,16 @@ pub enum DeployerMark {
     Helm(Text),
     /// `applyset.kubernetes.io/part-of`; the set's id.
     ApplySet(Text),
+}
+
+impl DeployerMark {
+    /// The id of the ApplySet, if it is the mark of one.
+    pub fn set(&self) -> Option<&Text> {
+        match self {
+            Self::ApplySet(id) => Some(id),
+            _ => None,
+        }
+    }
 }
 
 /// Facts about an object that are not content.
@@ -163,13 +173,18 @@ fn text_at<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
 
 /// Takes a raw object in: checks that it is one, hides Secret values, separates facts from content. `Err` never quotes content.
 ///
-/// A `List` is not an object; expand it with [`expand`] first.
+/// A `List` is not an object; expand it with [`expand`] first. A kind that moved to another API group is taken in under the group that it
+/// is in today, whatever group the manifest names.
 pub fn admit(mut raw: Value, redactor: &Redactor) -> Result<Object, AdmitError> {
     let applied = applied(&raw, redactor);
     redactor.reduce(&mut raw);
     let Value::Object(mut map) = raw else { return Err(AdmitError::NotAMapping(json_kind(&raw))) };
     let kind = text_at(&map, "kind").ok_or(AdmitError::Missing("kind"))?.to_owned();
-    let gvk = Gvk::parse(text_at(&map, "apiVersion").ok_or(AdmitError::Missing("apiVersion"))?, &kind);
+    let mut gvk = Gvk::parse(text_at(&map, "apiVersion").ok_or(AdmitError::Missing("apiVersion"))?, &kind);
+    let group = today(&gvk.gk.group, &kind);
+    if *group != *gvk.gk.group {
+        gvk.gk.group = group.into();
+    }
     let phased = gvk.gk.group.is_empty() && ["Namespace", "Pod", "PersistentVolumeClaim"].contains(&&*gvk.gk.kind);
     let status = map.remove("status");
     let phase = status.as_ref().filter(|_| phased).and_then(|s| text_at(s.as_object()?, "phase")).map(Text::from);
@@ -292,8 +307,10 @@ fn mark(metadata: &Map<String, Value>, id: &ObjectId) -> Option<DeployerMark> {
         Some(format!("{}/{name}", text_at(from, ns).unwrap_or_default()).into())
     };
     if let Some((app, own)) = text_at(annotations, "argocd.argoproj.io/tracking-id").and_then(|t| t.split_once(':')) {
-        let refers = format!("{}/{}:{}/{}", id.gk.group, id.gk.kind, id.namespace.as_deref().unwrap_or_default(), id.name);
-        if own == refers {
+        let refers = |group: &str| format!("{group}/{}:{}/{}", id.gk.kind, id.namespace.as_deref().unwrap_or_default(), id.name);
+        // Argo CD writes the group that Git names, also where the server has the object in the group that it moved to.
+        let group = own.split_once('/').map_or("", |(group, _)| group);
+        if own == refers(group) && *today(group, &id.gk.kind) == *id.gk.group {
             return Some(DeployerMark::ArgoCd(app.into()));
         }
     }
@@ -381,6 +398,16 @@ mod tests {
         };
         assert_eq!(with("shop:apps/Deployment:n/a"), Some(DeployerMark::ArgoCd("shop".into())));
         assert_eq!(with("shop:apps/Deployment:n/b"), None);
+        assert_eq!(with("shop:extensions/Deployment:n/a"), Some(DeployerMark::ArgoCd("shop".into())), "the group that Git names");
+    }
+
+    #[test]
+    fn a_kind_that_moved_is_one_object_under_both_groups() {
+        let named = |api: &str, kind: &str| take(json!({"apiVersion":api,"kind":kind,"metadata":{"name":"a","namespace":"n"}})).expect("admitted");
+        let (old, new) = (named("extensions/v1beta1", "Ingress"), named("networking.k8s.io/v1", "Ingress"));
+        assert_eq!(old.id, new.id);
+        assert_eq!(&*old.version, "v1beta1");
+        assert_ne!(old.id, named("extensions/v1beta1", "Widget").id);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub enum Cause {
     Split,
     /// Git against cluster.
     Drift,
+    /// What drifts only by what people do for now.
+    Operations,
     /// `resurrected`.
     Resurrected,
     /// What could not be judged.
@@ -75,20 +77,61 @@ pub fn of(report: &Report, all: bool) -> Vec<Group> {
     unknown_rows.extend(unknown_claims().map(|v| volume_row(v, "its bytes: ")));
     let unknown_rows = fold(unknown_rows, all);
     let recovery = |r: Recovery| objects(&|o| o.recovery == r, &|o| object_row(report, o));
+    let ending = |o: &ObjectReport| o.terminating && o.id.namespace.is_some();
+    let mut drift = objects(&|o| o.drift.is_drift() && !o.operational && (all || !ending(o)), &|o| drift_row(report, o));
+    if !all {
+        drift.extend(endings(report, &ending));
+    }
+    let drifting = report.objects.iter().filter(|o| o.drift.is_drift() && !o.operational).count();
     let groups = [
         (Cause::Volumes, "VOLUMES", "Nobody has the bytes of these claims, whoever has their manifests.", volumes(report)),
         (Cause::Windows, "WINDOWS", "Git declares content that no usable backup holds.", windows(report, all)),
         (Cause::Lost, "LOST", "If the cluster is lost now, nobody has these.", recovery(Recovery::Lost)),
         (Cause::BackupStale, "STALE BACKUP", "Only a backup has these, and they have changed since it started.", recovery(Recovery::BackupStale)),
         (Cause::Split, "SPLIT", "Git and the backup disagree: a restore brings back another state than Git declares.", recovery(Recovery::Split)),
-        (Cause::Drift, "DRIFT", "Git and the cluster disagree.", objects(&|o| o.drift.is_drift(), &|o| drift_row(report, o))),
+        (Cause::Drift, "DRIFT", "Git and the cluster disagree.", drift),
+        (
+            Cause::Operations,
+            "BY HAND",
+            "People run these otherwise for now: restarts, replicas, paused rollouts. A sync may end it.",
+            objects(&|o| o.drift.is_drift() && o.operational, &|o| drift_row(report, o)),
+        ),
         (Cause::Resurrected, "RESURRECTED", "Deleted since the backup: a restore brings these back.", recovery(Recovery::Resurrected)),
         (Cause::Unknown, "UNKNOWN", "These could not be judged.", unknown_rows),
     ];
     let unknown = report.objects.iter().filter(|o| o.is_unknown()).count() + unknown_claims().count();
-    let count = |cause: Cause, rows: &[Row]| if cause == Cause::Unknown { unknown } else { rows.len() } as u64;
+    let count = |cause: Cause, rows: &[Row]| match cause {
+        Cause::Unknown => unknown as u64,
+        Cause::Drift => drifting as u64,
+        _ => rows.len() as u64,
+    };
     let groups = groups.into_iter().map(|(cause, title, meaning, rows)| Group { cause, title, meaning, count: count(cause, &rows), rows });
     groups.filter(|g| !g.rows.is_empty()).collect()
+}
+
+/// Objects that the row of a namespace names.
+const MOST_ENDING: usize = 5;
+
+/// One row for each namespace in which things are being deleted, in the place of what drifts there.
+fn endings(report: &Report, ending: &dyn Fn(&ObjectReport) -> bool) -> Vec<Row> {
+    let mut by: std::collections::BTreeMap<&str, Vec<&ObjectReport>> = std::collections::BTreeMap::new();
+    for object in report.objects.iter().filter(|o| o.drift.is_drift() && !o.operational && ending(o)) {
+        by.entry(object.id.namespace.as_deref().unwrap_or_default()).or_default().push(object);
+    }
+    let details = |objects: &[&ObjectReport]| {
+        let more = (objects.len() > MOST_ENDING).then(|| format!("and {} more", objects.len() - MOST_ENDING));
+        let named = objects.iter().take(MOST_ENDING).map(|o| format!("{}/{}: {}", o.id.gk.kind, o.id.name, o.drift.name()));
+        named.chain(more).collect()
+    };
+    let row = |(namespace, objects): (&str, Vec<&ObjectReport>)| Row {
+        what: counted(objects.len() as u64, "object"),
+        namespace: namespace.to_owned(),
+        app: String::new(),
+        since: String::new(),
+        why: "Being deleted, while Git and the cluster disagree on them. Nothing can be synced there before that is done.".into(),
+        details: details(&objects),
+    };
+    by.into_iter().map(row).collect()
 }
 
 /// What sorts the oldest first; unknown times last.

@@ -116,6 +116,9 @@ pub struct Summary {
     pub unknown: Vec<UnknownCount>,
     /// Where objects are: every object in exactly one cell.
     pub coverage: Vec<CoverageCell>,
+    /// Objects that drift by nothing but what a person does to a running object for now. They are counted under their drift verdict too.
+    #[serde(default)]
+    pub operational: u64,
     /// Fields that Git sets and that the server has not, so that it drops them. No drift, but most likely not what anybody meant.
     pub unknown_fields: u64,
     /// The state of the whole cluster's window.
@@ -184,6 +187,12 @@ pub struct ObjectReport {
     pub fields: Vec<FieldReport>,
     /// What the server's dry run says of it; only of objects that drift, and only if that was asked for (`cluster.confirm`).
     pub confirmed: Option<Confirmed>,
+    /// Whether it drifts by nothing but what a person does to a running object for now: a restart, replicas by hand, a paused rollout.
+    #[serde(default)]
+    pub operational: bool,
+    /// Whether it, or the namespace in which it lies, is being deleted: then nothing can be synced there.
+    #[serde(default)]
+    pub terminating: bool,
     /// Differences that rules left out.
     pub suppressed: u32,
     /// File inside the source and line, if the renderer is plain YAML.

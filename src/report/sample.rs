@@ -55,6 +55,8 @@ pub fn object(group: &str, kind: &str, namespace: &str, name: &str) -> ObjectRep
         unknown: Vec::new(),
         fields: Vec::new(),
         confirmed: None,
+        operational: false,
+        terminating: false,
         suppressed: 0,
         file: Some(format!("shop/{name}.yaml").into()),
         line: Some(1),

@@ -11,16 +11,18 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
+    fast::quick_hash,
     memo::{Memo, TrioKey, print_of},
     neighbours::Neighbours,
-    schemas::{PairPrint, SchemaSide},
+    schemas::{self, PairPrint, SchemaSide},
+    tracked::Tracked,
 };
 use crate::{
     drift::{
         Comparison, Leaf, LeafClass, Managers, Observed, Policy, Silence, compare,
         exempt::{Exemptions, Use},
     },
-    object::{BodyError, FieldPath, Fingerprint, Object, ObjectId, Place, Step, Text, redact::MARK},
+    object::{BodyError, FieldPath, Fingerprint, Gvk, Object, ObjectId, Place, Step, Text, redact::MARK},
     report::model::FieldReport,
     witness::Failure,
 };
@@ -129,6 +131,7 @@ pub(super) struct Engine<'a> {
     pub schemas: SchemaSide<'a>,
     pub exempt: Exemptions,
     pub neighbours: Neighbours,
+    pub tracked: Tracked,
     pub managers: &'a Managers,
     pub memo: &'a Memo,
 }
@@ -157,24 +160,44 @@ impl Engine<'_> {
         if let Some(refused) = pair.refused {
             return Comparison { unjudged: Some(refused), ..Comparison::default() };
         }
+        let (managers, applied) = (object.meta.managers(), object.meta.applied());
+        // The older of two versions is said in the newer one, and they are compared there.
+        let unknown = |gvk: &Gvk| Comparison { unjudged: Some(schemas::differs(gvk, &object.version)), ..Comparison::default() };
+        let (gvk, desired, observed, applied) = match &pair.bridge {
+            None => (gvk, Cow::Borrowed(desired), Cow::Borrowed(observed), applied),
+            Some(way) => {
+                let older = if way.desired_is_older { desired } else { observed };
+                let Some(said) = way.across(older.clone()) else { return unknown(&gvk) };
+                // What was last applied was so in a version that it does not tell; in the newer one it stays as it is.
+                let applied = applied.and_then(|a| way.across(serde_json::from_str(&a).ok()?)).map(|v| v.to_string());
+                let (d, o) =
+                    if way.desired_is_older { (Cow::Owned(said), Cow::Borrowed(observed)) } else { (Cow::Borrowed(desired), Cow::Owned(said)) };
+                (Gvk { version: way.to.clone(), ..gvk }, d, o, applied)
+            }
+        };
+        let mark = self.tracked.mark(wanted.id, object.meta.mark.as_ref());
         let policy = Policy {
             exempt: &self.exempt,
-            mark: object.meta.mark.as_ref(),
+            mark,
             scaling: self.neighbours.scaling(wanted.id).0,
             managers: self.managers,
             look_for_additions: live,
             list_silences: listed,
             ..Policy::of(pair.wanted.schema(), wanted.id, &gvk)
         };
-        let (managers, applied) = (object.meta.managers(), object.meta.applied());
-        let observed = Observed { value: observed, managers: managers.as_deref(), applied: applied.as_deref() };
-        pair.checked(compare(desired, observed, &policy), &object.version)
+        let observed = Observed { value: &observed, managers: managers.as_deref(), applied: applied.as_deref() };
+        pair.checked(compare(&desired, observed, &policy), &object.version)
     }
 
     /// A hash of what a comparison reads of an object besides its content: who wrote it, and what was last applied.
     fn facts(&self, object: &Object) -> u64 {
         let here = || print_of(object.meta.managers.as_ref()) ^ print_of(object.meta.applied.as_ref()).rotate_left(1);
         object.content.place().map_or_else(here, Place::writers)
+    }
+
+    /// A hash of the mark that a deployer's list stands for: rules of that deployer hold for the object.
+    fn listed(&self, id: &ObjectId) -> u64 {
+        self.tracked.get(id).map_or(0, |l| quick_hash(Some(format!("{:?}", l.mark).as_bytes())))
     }
 
     /// What the schemas of a pair are, for the memo.
@@ -192,6 +215,7 @@ impl Engine<'_> {
             backup: backup.map(print),
             schemas: [self.schemas_of(wanted, live), self.schemas_of(wanted, backup)],
             scaling: self.neighbours.scaling(wanted.id).1,
+            listed: self.listed(wanted.id),
         };
         self.memo.trio(key, || self.compare_both(wanted, live, backup))
     }
@@ -256,6 +280,7 @@ impl Engine<'_> {
             backup: Some((copy.content.print(), self.facts(copy))),
             schemas: [None, self.schemas_of(past, Some(copy))],
             scaling: self.neighbours.scaling(past.id).1,
+            listed: self.listed(past.id),
         };
         self.memo.past(key, || {
             let copy = &*copy.whole()?;

@@ -8,6 +8,7 @@ use std::cell::OnceCell;
 
 use serde_json::{Map, Value};
 
+pub(super) mod makers;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,10 @@ pub(super) use table::Rule;
 use table::{CONTROL_PLANE, INSTALLERS, RULES, When};
 
 use super::memo::Memo;
-use crate::object::{BodyError, GroupKind, Object, ObjectId};
+use crate::{
+    drift::{Managers, Writer, owners::Owners},
+    object::{BodyError, GroupKind, Object, ObjectId},
+};
 
 /// The rule for objects whose owner is recoverable.
 pub(super) const OWNED: (&str, &str) = ("owned", "Its controller makes it again from its owner");
@@ -63,6 +67,24 @@ pub(super) fn owner_of(object: &Object) -> Option<[ObjectId; 2]> {
     Some([id.clone(), ObjectId { namespace: None, ..id }])
 }
 
+/// Owners that are no controllers, of an object that only controllers wrote: one of them made it. Credentials are left out, as the next ones
+/// are others.
+pub(super) fn owners_of_made(object: &Object, managers: &Managers) -> Vec<[ObjectId; 2]> {
+    let owners = &object.meta.owners;
+    if owners.is_empty() || owners.iter().any(|o| o.controller) || holds_data(&object.id.gk) || object.id.gk.is("", "Secret") {
+        return Vec::new();
+    }
+    let writers = Owners::read(object.meta.managers().as_deref());
+    if writers.is_empty() || !writers.all(|e| e.writer(managers) == Writer::Controller) {
+        return Vec::new();
+    }
+    let of = |gk: &GroupKind, name: &crate::object::Text| {
+        let id = ObjectId { gk: gk.clone(), namespace: object.id.namespace.clone(), name: name.clone() };
+        [id.clone(), ObjectId { namespace: None, ..id }]
+    };
+    owners.iter().map(|o| of(&o.gvk.gk, &o.name)).collect()
+}
+
 impl When {
     fn holds(&self, object: &Object, parsed: &OnceCell<Value>, service: &dyn Fn(&ObjectId) -> Option<Value>) -> bool {
         let value = || parsed.get_or_init(|| object.content.value());
@@ -74,6 +96,7 @@ impl When {
             Self::Label(key, want) => member(value(), "labels", key) == Some(want),
             Self::LabelIn(key, wants) => member(value(), "labels", key).is_some_and(|v| wants.contains(&v)),
             Self::Annotated(key) => member(value(), "annotations", key).is_some(),
+            Self::Lacks(key) => member(value(), "annotations", key).is_none(),
             Self::Annotation(key, want) => member(value(), "annotations", key) == Some(want),
             Self::Type(want) => value().get("type").and_then(Value::as_str) == Some(want),
             Self::Bare => bare(value()),
@@ -90,6 +113,23 @@ impl When {
             }
         }
     }
+}
+
+/// What is made again by somebody, as a part of docs/drift.md.
+pub fn markdown() -> String {
+    use std::fmt::Write as _;
+    let cell = |t: &str| t.replace('|', "\\|");
+    let mut out = String::from("## Objects that controllers make\n\n| rule | kinds | why |\n|---|---|---|\n");
+    for rule in table::RULES {
+        let name = |(group, kind): &(&str, &str)| if group.is_empty() { (*kind).to_owned() } else { format!("{kind}.{group}") };
+        let kinds = if rule.kinds.is_empty() { "any".to_owned() } else { rule.kinds.iter().map(name).collect::<Vec<_>>().join(", ") };
+        let _ = writeln!(out, "| {} | {} | {} |", rule.name, cell(&kinds), cell(rule.reason));
+    }
+    out.push_str("\n## Objects that others make without a controller reference\n\n| rule | what is made | by | source |\n|---|---|---|---|\n");
+    for row in makers::rows() {
+        let _ = writeln!(out, "| {} |", row.map(|c| cell(&c)).join(" | "));
+    }
+    out
 }
 
 fn member<'v>(value: &'v Value, section: &str, key: &str) -> Option<&'v str> {

@@ -1,13 +1,15 @@
 //! The join: every object that a witness names, with what each of the three says of it and what follows. pure
 
-use std::{rc::Rc, sync::Arc};
+mod made;
+
+use std::{cell::OnceCell, collections::BTreeSet, rc::Rc, sync::Arc};
 
 use super::{
     Inputs,
     compared::{Engine, Trio, body_unread},
     copies::{Asked, BackupSide, Copies, Labels},
     declared::{Claim, Former, GitSide, Undeclared},
-    derived::{Rule, owner_of, rule_for},
+    derived::Rule,
     drift_axis::{Declares, drift},
     fast::FastMap,
     memo::Memo,
@@ -16,11 +18,12 @@ use super::{
     schemas::SchemaSide,
     scope::Kinds,
     sides::{Cluster, ClusterSide, Gate},
+    tracked::{Tracked, parents},
 };
 use crate::{
     config::AppName,
     drift::exempt::{Exemption, Exemptions},
-    object::{GroupKind, Object, ObjectId},
+    object::{DeployerMark, GroupKind, Object, ObjectId, Text},
     report::model::{Drift, Presence, Recovery, Side, UnknownSide},
     velero::select::View,
     witness::{Failure, KindState, Listing},
@@ -34,7 +37,12 @@ const LONGEST_CHAIN: usize = 32;
 pub(super) enum Git<'a> {
     Declared,
     Unknown(Rc<Failure>),
-    Removed { app: Option<&'a AppName>, former: Option<Former<'a>> },
+    Removed {
+        app: Option<&'a AppName>,
+        former: Option<Former<'a>>,
+        /// The deployer's list that still has it.
+        listed: Option<Text>,
+    },
     Never,
 }
 
@@ -155,6 +163,10 @@ pub(super) struct Join<'a> {
     pub backups: BackupSide<'a>,
     pub git: GitSide<'a>,
     pub cases: Vec<Case<'a>>,
+    /// Namespaces that are being deleted.
+    pub ending: BTreeSet<Text>,
+    /// What makers say that they make: by the row of their kind, namespace and name.
+    products: OnceCell<FastMap<(usize, ObjectId), usize>>,
 }
 
 impl<'a> Join<'a> {
@@ -169,8 +181,11 @@ impl<'a> Join<'a> {
         let seen = |id: &ObjectId| live.objects.contains_key(id) || backups.holds(id);
         let git = GitSide::of(declared, config, now, &kinds, memo, &seen);
         let schemas = SchemaSide::new(live, kinds.definitions(), memo);
-        let engine = Engine { schemas, exempt, neighbours: Neighbours::of(live), managers: &config.managers, memo };
-        let mut join = Self { inputs, engine, memo, kinds, cluster, backups, git, cases: Vec::new() };
+        let engine = Engine { schemas, exempt, neighbours: Neighbours::of(live), tracked: Tracked::of(live), managers: &config.managers, memo };
+        let namespace = GroupKind::new("", "Namespace");
+        let namespaces = live.objects.of_kind(&namespace);
+        let ending = namespaces.filter(|o| o.meta.deleting || o.meta.phase.as_deref() == Some("Terminating")).map(|o| o.id.name.clone()).collect();
+        let mut join = Self { inputs, engine, memo, kinds, cluster, backups, git, cases: Vec::new(), ending, products: OnceCell::new() };
         join.gather();
         join.settle();
         // An object that every witness knows to be gone came from an older archive, and is gone here too.
@@ -206,9 +221,22 @@ impl<'a> Join<'a> {
             let kind = Kind { gate: self.cluster.gate(gk), namespaced, plural_group };
             cases.extend(own.into_iter().map(|(id, sides)| self.case(id.clone(), &kind, sides)));
         }
+        let tracked = &self.engine.tracked;
+        let mark = |case: &Case<'a>| tracked.mark(&case.id, case.live.last().and_then(|o| o.meta.mark.as_ref())).cloned();
         for case in &cases {
-            if let (Some(claim), Some(mark)) = (case.claim, case.live.last().and_then(|o| o.meta.mark.as_ref())) {
-                self.git.learn(mark, claim.app());
+            if let (Some(claim), Some(mark)) = (case.claim, mark(case)) {
+                self.git.learn(&mark, claim.app());
+            }
+        }
+        // Who declares the parent of a set deploys the set; a parent that nobody declares says so by its name.
+        let mut sets: Vec<&Text> = cases.iter().filter_map(|c| c.live.last()?.meta.mark.as_ref()?.set()).collect();
+        sets.sort_unstable();
+        sets.dedup();
+        for (set, parent) in parents(&sets, cases.iter().map(|c| &c.id)) {
+            let claim = cases.binary_search_by(|c| c.id.cmp(parent)).ok().and_then(|n| cases[n].claim);
+            let named = || self.git.apps().keys().find(|n| *n.0 == *parent.name).copied();
+            if let Some(app) = claim.map(|c| c.app()).or_else(named) {
+                self.git.learn(&DeployerMark::ApplySet(set), app);
             }
         }
         self.cases = cases;
@@ -258,14 +286,10 @@ impl<'a> Join<'a> {
         self.cases.binary_search_by(|c| c.id.cmp(id)).ok()
     }
 
-    /// The case of the owner whose controller makes this one.
-    fn owner(&self, case: &Case<'a>) -> Option<usize> {
-        owner_of(case.live.last().or_else(|| case.copies.any())?)?.iter().find_map(|id| self.find(id))
-    }
-
-    fn service(&self, id: &ObjectId) -> Option<serde_json::Value> {
-        let case = &self.cases[self.find(id)?];
-        Some(case.any()?.whole().ok()?.content.value())
+    /// Whether an object, or the namespace in which it lies, is being deleted.
+    pub(super) fn terminating(&self, case: &Case<'_>) -> bool {
+        let namespace = case.id.namespace.as_ref().is_some_and(|n| self.ending.contains(n));
+        namespace || case.live.known().is_some_and(|o| o.meta.deleting)
     }
 
     /// Decides every case; a case that its owner decides waits for the owner.
@@ -292,19 +316,6 @@ impl<'a> Join<'a> {
                 self.decide(n, made);
                 settled[n] = true;
             }
-        }
-    }
-
-    fn made(&self, n: usize) -> Made {
-        let case = &self.cases[n];
-        if matches!(case.git, Git::Declared) {
-            return Made::No;
-        }
-        let Some(object) = case.live.last().or_else(|| case.copies.any()) else { return Made::No };
-        match rule_for(object, &|id| self.service(id), self.memo) {
-            Ok(Some(rule)) => Made::By(rule),
-            Ok(None) => self.owner(case).map_or(Made::No, |owner| Made::From(owner, Tri::Unknown)),
-            Err(_) => Made::Unread,
         }
     }
 
@@ -341,10 +352,12 @@ impl<'a> Join<'a> {
         // Marks are copied from a Deployment to its ReplicaSets and from a Service to its EndpointSlices, so on what a controller makes
         // they say nothing.
         let made = made.by_controller();
-        match self.git.undeclared(&case.id, object.and_then(|o| o.meta.mark.as_ref())) {
+        let own = object.and_then(|o| o.meta.mark.as_ref());
+        let tracked = &self.engine.tracked;
+        match self.git.undeclared(&case.id, tracked.mark(&case.id, own)) {
             Undeclared::Claimed(failure) => Git::Unknown(failure),
             Undeclared::Marked(failure) | Undeclared::Suspected(failure) if !made => Git::Unknown(failure),
-            Undeclared::Removed { app, former } if !made => Git::Removed { app, former },
+            Undeclared::Removed { app, former } if !made => Git::Removed { app, former, listed: tracked.get(&case.id).map(|l| l.by.clone()) },
             _ => Git::Never,
         }
     }

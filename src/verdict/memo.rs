@@ -12,10 +12,11 @@ use serde_json::{Map, Value};
 
 use super::{
     compared::{Past, Trio},
+    derived::makers::{Sought, sought},
     fast::{FastMap, quick_hash},
     schemas::PairPrint,
 };
-use crate::object::{BodyError, Fingerprint, Object, Packed, Place};
+use crate::object::{BodyError, Fingerprint, Object, ObjectId, Packed, Place};
 
 /// Entries that a memo keeps of each sort if nothing else is asked for: enough for some 200,000 objects.
 const DEFAULT_CAP: usize = 200_000;
@@ -31,6 +32,8 @@ pub(super) struct TrioKey {
     pub live: Option<(Fingerprint, u64)>,
     /// The object's autoscalers.
     pub scaling: u64,
+    /// The deployer that lists the object.
+    pub listed: u64,
     /// The backup's content and its field managers.
     pub backup: Option<(Fingerprint, u64)>,
     /// The schemas that the comparisons with the cluster and the backup stand on.
@@ -100,6 +103,7 @@ pub struct Memo {
     trios: RefCell<Cache<TrioKey, Arc<Trio>>>,
     pasts: RefCell<Cache<TrioKey, Past>>,
     rules: RefCell<Cache<(Fingerprint, u64), Option<usize>>>,
+    makers: RefCell<Cache<(Fingerprint, ObjectId), Option<Sought>>>,
     labels: RefCell<Cache<Fingerprint, Arc<Map<String, Value>>>>,
     definitions: RefCell<Cache<Fingerprint, Arc<Definition>>>,
     schemas: RefCell<Cache<Fingerprint, Option<Arc<crate::drift::schema::Definition>>>>,
@@ -129,6 +133,7 @@ impl Memo {
             trios: RefCell::default(),
             pasts: RefCell::default(),
             rules: RefCell::default(),
+            makers: RefCell::default(),
             labels: RefCell::default(),
             definitions: RefCell::default(),
             schemas: RefCell::default(),
@@ -158,6 +163,7 @@ impl Memo {
         self.trios.borrow_mut().sweep(round);
         self.pasts.borrow_mut().sweep(round);
         self.rules.borrow_mut().sweep(round);
+        self.makers.borrow_mut().sweep(round);
         self.labels.borrow_mut().sweep(round);
         self.definitions.borrow_mut().sweep(round);
         self.schemas.borrow_mut().sweep(round);
@@ -213,6 +219,12 @@ impl Memo {
         make: impl FnOnce() -> Result<Option<usize>, BodyError>,
     ) -> Result<Option<usize>, BodyError> {
         Ok(self.try_remember(&self.rules, (content, managers), make)?.0)
+    }
+
+    /// What maker the marks on an object speak of; none if it cannot be read again.
+    pub(super) fn maker(&self, object: &Object) -> Option<Sought> {
+        let read = || Ok::<_, BodyError>(sought(&*object.whole()?));
+        self.try_remember(&self.makers, (object.content.print(), object.id.clone()), read).ok()?.0
     }
 
     /// Stands for who wrote an object: another number, other managedFields.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     drift::LeafClass,
-    object::{GroupKind, ObjectId, Text},
+    object::{GroupKind, Gvk, ObjectId, Text, renamed},
     report::model::{BlindSpot, Drift, Note, ObjectReport, Presence},
     witness::{Commit, Listing},
 };
@@ -58,6 +58,9 @@ pub(super) fn notes(join: &Join<'_>, objects: &[ObjectReport]) -> Vec<Note> {
     unknown_fields(objects, &mut out);
     schemas(join, &mut out);
     rules(join, &mut out);
+    ending(join, objects, &mut out);
+    unserved_versions(join, &mut out);
+    nameless(join, &mut out);
     restored(join, &mut out);
     strangers(join, &mut out);
     entries(join, &mut out);
@@ -140,6 +143,62 @@ fn unknown_fields(objects: &[ObjectReport], out: &mut Vec<Note>) {
         let fields = words::count(found.len() as u64, "field that Git sets is", "fields that Git sets are");
         let message = format!("{fields} unknown to the server, which drops them: {}: correct the name or take it out", names(&found));
         out.push(note("unknown_field", message));
+    }
+}
+
+/// Namespaces that are being deleted although Git declares things in them.
+fn ending(join: &Join<'_>, objects: &[ObjectReport], out: &mut Vec<Note>) {
+    for namespace in &join.ending {
+        let here = |o: &&ObjectReport| o.sides.git == Presence::Present && o.id.namespace.as_ref() == Some(namespace);
+        let declared = objects.iter().filter(here).count() as u64;
+        if declared > 0 {
+            let what = words::count(declared, "object that Git declares is in it", "objects that Git declares are in it");
+            let message = format!(
+                "namespace {namespace} is being deleted, and {what}: they go with it, and nothing can be synced there before it is gone; take them out of Git if that is meant"
+            );
+            out.push(note("namespace_terminating", message));
+        }
+    }
+}
+
+/// Manifests in versions that the server no longer serves: what runs may be the same, but nobody can apply them.
+fn unserved_versions(join: &Join<'_>, out: &mut Vec<Note>) {
+    let mut found: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    for (id, claim) in join.git.claims() {
+        let object = &claim.desired.object;
+        let Some(kind) = join.inputs.live.kinds.get(&id.gk).filter(|k| k.told.is_some()) else { continue };
+        let moved = renamed::RENAMED.iter().any(|(_, kind, is)| id.gk.is(is, kind));
+        let named = moved.then(|| object.content.value()).and_then(|v| v.get("apiVersion")?.as_str().map(str::to_owned));
+        let named = named.unwrap_or_else(|| object.gvk().api_version());
+        let served = |v: &Text| Gvk { gk: id.gk.clone(), version: v.clone() }.api_version();
+        if named != served(&kind.version) && !kind.versions.iter().any(|v| named == served(v)) {
+            found.entry((named, served(&kind.version))).or_default().push(id.to_string());
+        }
+    }
+    for ((named, served), mut ids) in found {
+        ids.sort();
+        let objects = words::count(ids.len() as u64, "object", "objects");
+        let message = format!(
+            "the server no longer serves {named}, in which Git declares {objects} ({}): no sync can apply them; declare them as {served}",
+            names(&ids)
+        );
+        out.push(note("version_not_served", message));
+    }
+}
+
+/// Manifests without a name: each apply makes another object of them, so there is nothing to compare and nothing to back up by name.
+fn nameless(join: &Join<'_>, out: &mut Vec<Note>) {
+    for (name, state) in &join.inputs.declared.apps {
+        let rendered = state.rendered.iter().flat_map(|r| &r.diagnostics).filter(|d| &*d.reason == "generate_name");
+        let places: Vec<String> = rendered.map(|d| d.line.map_or_else(|| d.file.to_string(), |l| format!("{}:{l}", d.file))).collect();
+        if !places.is_empty() {
+            let what = words::count(places.len() as u64, "manifest has", "manifests have");
+            let message = format!(
+                "app {name}: {what} no name but a generateName ({}), so each sync makes another object: they have no identity and are not compared",
+                names(&places)
+            );
+            out.push(note("generate_name", message));
+        }
     }
 }
 

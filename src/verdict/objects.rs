@@ -5,12 +5,13 @@ use jiff::Timestamp;
 use super::{
     fast::FastMap,
     join::{Case, Git, Join},
+    rewritten,
     why::why,
     window::{start_of, window},
 };
 use crate::{
     config::{AppName, Layer, SourceName},
-    drift::Writer,
+    drift::{LeafClass, Writer},
     object::{GroupKind, ObjectId, Text},
     report::model::{Drift, FieldReport, ObjectReport, Recovery, Sides},
 };
@@ -67,11 +68,11 @@ fn drift_since(join: &Join<'_>, case: &Case<'_>, source: Option<&SourceName>) ->
 }
 
 /// The differing fields, with the lines on which Git writes them.
-fn fields(case: &Case<'_>) -> Vec<FieldReport> {
+fn fields(join: &Join<'_>, case: &Case<'_>) -> Vec<FieldReport> {
     let Some(trio) = case.trio.as_ref().filter(|t| !t.fields.is_empty()) else { return Vec::new() };
     let origin = case.claim.and_then(|c| c.desired.origin.as_ref().map(|o| (o, c.desired.object.content.value())));
     let of = |field: &super::compared::Field| {
-        let mut report = field.report.clone();
+        let mut report = FieldReport { class: rewritten::class(join, case, field), ..field.report.clone() };
         if let Some((origin, root)) = &origin {
             report.file = Some(origin.file.clone());
             report.line = origin.lines.line_of(&field.path, root);
@@ -79,6 +80,12 @@ fn fields(case: &Case<'_>) -> Vec<FieldReport> {
         report
     };
     trio.fields.iter().map(of).collect()
+}
+
+/// Whether all that differs is what people do to running objects for now.
+fn by_hand(fields: &[FieldReport]) -> bool {
+    let mut classes = fields.iter().filter_map(|f| f.class).filter(|c| *c != LeafClass::UnknownField).peekable();
+    classes.peek().is_some() && classes.all(|c| c == LeafClass::Operational)
 }
 
 /// Layers by what decides them. Rules are globs over some forty patterns, and thousands of objects share kind, namespace and app.
@@ -104,6 +111,7 @@ pub(super) fn object<'a>(join: &Join<'a>, case: &Case<'a>, layers: &mut Layers<'
     let layer = settings.and_then(|a| a.layer).unwrap_or_else(|| layers.of(join, &case.id, app));
     let window = window(join, case);
     let unknown = join.unknown(case);
+    let fields = fields(join, case);
     let origin = case.claim.and_then(|c| c.desired.origin.as_ref());
     let version = case.claim.map(|c| &c.desired.object).or_else(|| case.any()).map(|o| o.version.clone());
     ObjectReport {
@@ -119,8 +127,10 @@ pub(super) fn object<'a>(join: &Join<'a>, case: &Case<'a>, layers: &mut Layers<'
         window,
         backup: case.copies.speaker().map(|b| b.name.clone()),
         unknown,
-        fields: fields(case),
         confirmed: None,
+        operational: case.drift.is_drift() && by_hand(&fields),
+        terminating: join.terminating(case),
+        fields,
         suppressed: case.trio.iter().flat_map(|t| &t.silenced).map(|s| s.leaves).sum(),
         file: origin.map(|o| o.file.clone()),
         line: origin.map(|o| o.line),

@@ -2,6 +2,7 @@
 
 mod evidence;
 mod made;
+mod objects;
 mod schemas;
 mod windows;
 
@@ -151,7 +152,7 @@ fn the_sentence_says_what_is_wrong_since_when_and_what_to_do() {
         ),
         (
             moved(Some(3), Some(3)).runs(vec![replicas_by(5, "kubectl-edit", "09:12")]),
-            "Git and backup nightly (01:00Z) both hold it; live spec.replicas is 5, Git says 3 (kubectl-edit, 09:12Z): revert it or commit it",
+            "Git and backup nightly (01:00Z) both hold it; by hand for now, live spec.replicas is 5, Git says 3 (kubectl-edit, 09:12Z): end it or commit it",
         ),
         (
             moved(None, None),
@@ -173,7 +174,7 @@ fn the_sentence_says_what_is_wrong_since_when_and_what_to_do() {
         ),
         (
             moved(Some(3), Some(3)).runs(vec![added]),
-            "Git and backup nightly (01:00Z) both hold it; a person added spec.paused (kubectl-edit, 09:12Z): commit it or remove it",
+            "Git and backup nightly (01:00Z) both hold it; by hand for now, spec.paused is true (kubectl-edit, 09:12Z): end it or commit it",
         ),
         (moved(Some(3), Some(3)).fails("shop", "render_failed"), "Cannot be judged: app shop cannot be rendered"),
         (

@@ -7,6 +7,7 @@ use crate::{
     drift::{
         Builtin, Comparison, LeafClass, Schema,
         schema::{Definition, Origin, Shape, definition::Conversion},
+        versions::{Bridge, bridge},
     },
     object::{FieldPath, Fingerprint, GroupKind, Gvk, Object, Step, Text},
     report::model::SchemaState,
@@ -44,6 +45,8 @@ pub(super) struct Pair {
     other: Option<Rc<Known>>,
     /// Why the two cannot be compared, if so.
     pub refused: Option<Failure>,
+    /// How one of them is said in the version of the other, in which they are then compared.
+    pub bridge: Option<Bridge>,
 }
 
 /// What a comparison of two versions depends on.
@@ -76,6 +79,15 @@ impl Pair {
 pub(super) fn state(live: &Live) -> SchemaState {
     let definitions = live.objects.of_kind(&GroupKind::new("apiextensions.k8s.io", "CustomResourceDefinition")).count() as u64;
     SchemaState { documents: live.schemas.len() as u64, definitions, failure: live.schemas.failure.clone() }
+}
+
+/// Two versions of which nobody here knows how one is said in the other.
+pub(super) fn differs(wanted: &Gvk, other: &str) -> Failure {
+    let message = format!(
+        "Git declares {} in version {} and it was read in version {other}, whose fields differ: declare it in version {other}",
+        wanted.gk, wanted.version
+    );
+    Failure::new("version_differs", message)
 }
 
 /// Answers for the schemas.
@@ -141,21 +153,19 @@ impl<'a> SchemaSide<'a> {
     pub(super) fn pair(&self, wanted: &Gvk, other: &Text) -> Pair {
         let known = self.of(wanted);
         if wanted.version == *other {
-            return Pair { wanted: known, other: None, refused: None };
+            return Pair { wanted: known, other: None, refused: None, bridge: None };
         }
         let there = self.of(&Gvk { gk: wanted.gk.clone(), version: other.clone() });
+        if let Some(way) = bridge(wanted, other) {
+            let newer = if way.desired_is_older { there } else { known };
+            return Pair { wanted: newer, other: None, refused: None, bridge: Some(way) };
+        }
         let refused = match (&*known, &*there) {
             (Known::Shape { shape: a, .. }, Known::Shape { shape: b, .. }) if a.print == b.print => None,
             (Known::Shape { conversion: Conversion::None, shape }, Known::Shape { .. }) if shape.origin == Origin::Definition => None,
-            (Known::Shape { .. }, Known::Shape { .. }) => {
-                let message = format!(
-                    "Git declares {} in version {} and it was read in version {other}, whose fields differ: declare it in version {other}",
-                    wanted.gk, wanted.version
-                );
-                Some(Failure::new("version_differs", message))
-            }
+            (Known::Shape { .. }, Known::Shape { .. }) => Some(differs(wanted, other)),
             _ => None,
         };
-        Pair { wanted: known, other: Some(there), refused }
+        Pair { wanted: known, other: Some(there), refused, bridge: None }
     }
 }

@@ -67,6 +67,7 @@ pub(super) fn summary(objects: &[ObjectReport], window: WindowState) -> Summary 
         recovery_by_layer: Layer::ALL.into_iter().map(by_layer).collect(),
         unknown: unknown.into_iter().map(|((side, reason), objects)| UnknownCount { side, reason, objects }).collect(),
         coverage: coverage(objects),
+        operational: objects.iter().filter(|o| o.operational).count() as u64,
         unknown_fields: objects.iter().map(unknown_fields).sum(),
         window,
     }

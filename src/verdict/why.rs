@@ -6,6 +6,7 @@ use super::{
     compared::Field,
     copies::Copy,
     join::{Case, Git, Join, Made},
+    rewritten,
     sides::Gate,
     words,
 };
@@ -26,6 +27,8 @@ pub(super) fn why(join: &Join<'_>, case: &Case<'_>, window: Option<&Window>, unk
     parts.extend(teller.drift(window, unknown));
     if case.live.known().is_some_and(|o| o.meta.deleting) {
         parts.push("it is being deleted".into());
+    } else if case.drift != Drift::Missing && join.terminating(case) {
+        parts.push("its namespace is being deleted".into());
     }
     let text = parts.join("; ");
     let mut letters = text.chars();
@@ -171,13 +174,37 @@ impl Teller<'_, '_> {
             Drift::Missing if matches!(self.join.cluster.gate(&case.id.gk), Gate::NotServed) => {
                 Some(format!("the cluster does not serve {}: install its definition or take it out of Git", case.id.gk))
             }
+            Drift::Missing if self.join.terminating(case) => {
+                Some("its namespace is being deleted, so it cannot be made there before that is gone".into())
+            }
             Drift::Missing => Some("the cluster does not have it: sync it".into()),
+            Drift::Removed if self.join.terminating(case) => None,
+            Drift::Added | Drift::Changed if fields().all(|f| f.report.class == Some(LeafClass::Operational)) => fields().next().map(|f| {
+                let more = fields().count() - 1;
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                let live = f.report.live.as_deref().map_or_else(|| "gone".into(), plain);
+                let who = by(f).unwrap_or_default();
+                match &f.report.desired {
+                    Some(desired) => {
+                        format!("by hand for now, live {} is {live}, Git says {}{who}{more}: end it or commit it", f.report.path, plain(desired))
+                    }
+                    None => format!(
+                        "by hand for now, {} is {live}{who}{more}: {}",
+                        f.report.path,
+                        if f.report.path.contains("restartedAt") { "nothing is to be done" } else { "end it or commit it" }
+                    ),
+                }
+            }),
             Drift::Removed => Some(match &case.git {
-                Git::Removed { app, former } => {
+                Git::Removed { app, former, listed } => {
                     let app = app.map_or_else(|| "Git".into(), |a| format!("app {a}"));
-                    match former.and_then(|f| f.removed()) {
-                        Some(commit) => format!("{app} declares it no more since {}, and it still runs: prune it", self.commit(commit)),
-                        None => format!("it carries the mark of {app}, which declares it no more: prune it"),
+                    match (former.and_then(|f| f.removed()), listed) {
+                        (Some(commit), None) => format!("{app} declares it no more since {}, and it still runs: prune it", self.commit(commit)),
+                        (Some(commit), Some(list)) => {
+                            format!("{app} declares it no more since {}, and {list} still lists it: prune it", self.commit(commit))
+                        }
+                        (None, None) => format!("it carries the mark of {app}, which declares it no more: prune it"),
+                        (None, Some(list)) => format!("{list} still lists it, and {app} declares it no more: prune it"),
                     }
                 }
                 _ => "Git declares it no more, and it still runs: prune it".into(),
@@ -194,7 +221,9 @@ impl Teller<'_, '_> {
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };
                 let live = shown.report.live.as_deref().map_or_else(|| "gone".into(), plain);
                 let desired = shown.report.desired.as_deref().map_or_else(|| "nothing".into(), plain);
+                let policy = rewritten::class(self.join, case, shown) == Some(LeafClass::Policy);
                 let heal = match (edited, window) {
+                    _ if policy => "admission or a controller makes it so, and a sync does not heal that: change Git or the policy",
                     (Some(_), _) => "revert it or commit it",
                     (None, Some(_)) => "not applied yet: sync it",
                     (None, None) => "sync it",

@@ -64,9 +64,14 @@ fn the_table_of_the_causes_of_wrong_answers_is_up_to_date() {
     let (causes, cases) = (read("causes"), read("cases"));
     let mut text = "| # | cause | where it comes from | what others do | what snapgap does | cases |\n|---|---|---|---|---|---|\n".to_owned();
     for cause in &causes {
-        let own = cause["cases"].as_array().map_or(0, Vec::len) + cases.iter().filter(|c| c["row"] == cause["row"]).count();
-        let tests = cause["tests"].as_array().map_or(0, Vec::len);
-        let held = if tests == 0 { own.to_string() } else { format!("{own} and {tests} tests") };
+        let given = |word: &str| cause[word].as_array().map_or(0, Vec::len);
+        let own = given("cases") + given("worlds") + cases.iter().filter(|c| c["row"] == cause["row"]).count();
+        let tests = given("tests");
+        let held = match (own, tests) {
+            (own, 0) => own.to_string(),
+            (own, 1) => format!("{own} and a test"),
+            (own, tests) => format!("{own} and {tests} tests"),
+        };
         let [what, source, others, ours] = ["cause", "source", "others", "snapgap"].map(|word| cell(&cause[word]));
         let _ = writeln!(text, "| {} | {what} | {source} | {others} | {ours} | {held} |", cause["row"]);
     }
@@ -75,7 +80,7 @@ fn the_table_of_the_causes_of_wrong_answers_is_up_to_date() {
 
 #[test]
 fn the_tables_of_rules_and_managers_are_up_to_date() {
-    hold("drift.md", &snapgap::drift::docs::markdown());
+    hold("drift.md", &format!("{}\n{}", snapgap::drift::docs::markdown(), snapgap::verdict::derived::markdown()));
 }
 
 #[test]

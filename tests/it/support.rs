@@ -11,5 +11,6 @@ pub mod manifests;
 pub mod program;
 pub mod render;
 pub mod scale;
+pub mod scene;
 pub mod tools;
 pub mod velero;

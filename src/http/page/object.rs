@@ -107,7 +107,7 @@ impl ObjectPage {
             } else {
                 format!("{}/{}", shown(&object.id.gk.group), shown(&object.version))
             },
-            drift: Chip::drift(object.drift),
+            drift: Chip::drift_of(object),
             recovery: Chip::recovery(object.recovery),
             since: object.drift_since.filter(|_| object.drift.is_drift()).map(|at| When::new(now, Some(at), "")),
             why: shown(&object.why),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::{
     config::{AppName, Layer},
     object::ObjectId,
-    report::model::{Drift, Recovery, WindowState},
+    report::model::{Drift, ObjectReport, Recovery, WindowState},
     witness::{BackupState, Commit},
 };
 
@@ -148,6 +148,15 @@ impl Chip {
             Drift::Derived => Self::plain("derived"),
             Drift::Gone => Self::plain("gone"),
             Drift::Unknown => Self::unknown("drift unknown"),
+        }
+    }
+
+    /// The drift of an object, with what softens it.
+    pub fn drift_of(object: &ObjectReport) -> Self {
+        match object.drift {
+            d if d.is_drift() && object.operational => Self::plain("by hand for now"),
+            d if d.is_drift() && object.terminating => Self::warn("being deleted"),
+            d => Self::drift(d),
         }
     }
 

@@ -33,6 +33,8 @@ fn object(group: &str, kind: &str, namespace: Option<&str>, name: &str, drift: D
         unknown: vec![],
         fields: vec![],
         confirmed: None,
+        operational: false,
+        terminating: false,
         suppressed: 0,
         file: None,
         line: None,

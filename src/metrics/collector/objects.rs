@@ -99,6 +99,13 @@ fn ignored(sheet: &mut Sheet, report: &Report, apps: &BTreeSet<&str>) {
             sheet.put(&table::CONFIRMED, &[answer.name()], confirmed().filter(|c| c.answer == answer).count() as f64);
         }
     }
+    let mut operational: BTreeMap<&str, u64> = apps.iter().map(|app| (*app, 0)).collect();
+    for object in report.objects.iter().filter(|object| object.operational) {
+        *operational.entry(app_of(object, apps)).or_default() += 1;
+    }
+    for (app, count) in operational {
+        sheet.put(&table::OPERATIONAL, &[app], count as f64);
+    }
     let mut unknown: BTreeMap<&str, usize> = apps.iter().map(|app| (*app, 0)).collect();
     for object in &report.objects {
         let fields = object.fields.iter().filter(|f| f.class == Some(LeafClass::UnknownField)).count();

@@ -257,7 +257,7 @@ fn layouts_of_old_and_new_releases_are_read() {
         .file("resources/deployments.extensions/namespaces/n/d.json", deployment("extensions/v1beta1", "d").as_bytes());
     let archive = take(&old.end()[..]).expect("read");
     assert_eq!((archive.objects.len(), archive.diagnostics.len()), (2, 0));
-    assert!(archive.objects.contains_key(&ObjectId::new("extensions", "Deployment", Some("n"), "d")));
+    assert!(archive.objects.contains_key(&ObjectId::new("apps", "Deployment", Some("n"), "d")));
     // Format 1.1.0 with every served version (feature EnableAPIGroupVersions).
     let new = Hand::version()
         .file("resources/deployments.apps/v1-preferredversion/namespaces/n/d.json", deployment("apps/v1", "d").as_bytes())

@@ -26,6 +26,8 @@ pub(super) enum When {
     LabelIn(&'static str, &'static [&'static str]),
     /// An annotation is there.
     Annotated(&'static str),
+    /// An annotation is not there.
+    Lacks(&'static str),
     /// An annotation has this value.
     Annotation(&'static str, &'static str),
     /// The member `type` has this value (Secrets).

@@ -252,10 +252,16 @@ impl ControlPlane {
 
     /// Runs kubectl as admin.
     pub fn try_kubectl(&self, args: &[&str], input: &str) -> Result<String, String> {
+        self.try_kubectl_in(&[], args, input)
+    }
+
+    /// Runs kubectl as admin with these variables in its environment.
+    pub fn try_kubectl_in(&self, environment: &[(&str, &str)], args: &[&str], input: &str) -> Result<String, String> {
         // The name of the program becomes the field manager.
         let mut child = Command::new(tools::path("kubectl"))
             .arg0("kubectl")
             .args(args)
+            .envs(environment.iter().copied())
             .env("KUBECONFIG", self.admin())
             .env("HOME", self.dir())
             .stdin(Stdio::piped())

@@ -184,7 +184,7 @@ impl DriftRow {
         let fields: Vec<_> = object.fields.iter().filter(|f| f.class.is_some()).collect();
         Self {
             object: ObjectCell::new(&object.id, object.app.as_ref(), object.layer),
-            chip: Chip::drift(object.drift),
+            chip: Chip::drift_of(object),
             since: When::new(now, object.drift_since, "onset not known"),
             why: match object.confirmed.as_ref().and_then(confirm::hint) {
                 Some(hint) => cut(&format!("{}. {hint}", object.why), 600),
