@@ -72,23 +72,24 @@ fn what_git_dropped_is_known_by_the_inventory_of_flux_and_the_list_of_argo_cd() 
 #[test]
 fn what_git_dropped_is_known_by_the_parent_of_an_apply_set() {
     let scene = Scene::new("apply-set");
-    scene.declare("new.yaml", NEW);
-    scene.declare("old.yaml", OLD);
-    let files = scene.files().display().to_string();
-    let args = ["apply", "-n", "apply-set", "--server-side", "--prune", "--applyset=apply-set", "-f", &files];
-    // kubectl makes the parent, a Secret, and writes its id on it.
-    plane().try_kubectl_in(&[("KUBECTL_APPLYSET", "true")], &args, "").unwrap_or_else(|e| panic!("{e}"));
+    // The app declared neither of these as long as anybody looked, so its history says nothing.
+    scene.declare("other.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: other}}");
+    let set = |name: &str, yaml: &str| {
+        // kubectl makes the parent, a Secret, and writes its id on it.
+        let args = ["apply", "-n", "apply-set", "--server-side", "--prune", &format!("--applyset={name}"), "-f", "-"];
+        plane().try_kubectl_in(&[("KUBECTL_APPLYSET", "true")], &args, yaml).unwrap_or_else(|e| panic!("{e}"));
+    };
+    set("apply-set", OLD);
+    set("stranger", NEW);
     let part_of = scene.kubectl(&["get", "configmap", "old", "-o", r"jsonpath={.metadata.labels.applyset\.kubernetes\.io/part-of}"]);
     assert!(part_of.starts_with("applyset-") && part_of.ends_with("-v1"), "{part_of}");
-    assert_eq!(drift(&scene.verdict("ConfigMap", "old")), "in_sync", "the mark itself is no drift");
-    std::fs::remove_file(scene.files().join("old.yaml")).expect("removed");
-    std::fs::remove_file(scene.files().join("new.yaml")).expect("removed");
-    scene.declare("other.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: other}}");
-    // Nothing that is declared carries the mark any more: the parent's name is that of the app, and its identity is the set's id.
-    for name in ["old", "new"] {
-        let left = scene.verdict("ConfigMap", name);
-        assert_eq!((drift(&left), left["app"].as_str()), ("removed", Some("apply-set")), "{}", why(&left));
-    }
+    // Nothing that is declared carries the mark: the parent's name is that of the app, and its identity is the set's id.
+    let (old, new) = (scene.verdict("ConfigMap", "old"), scene.verdict("ConfigMap", "new"));
+    assert_eq!((drift(&old), old["app"].as_str()), ("removed", Some("apply-set")), "{}", why(&old));
+    assert_eq!((drift(&new), new["app"].as_str()), ("unmanaged", None), "{}", why(&new));
+    // What is declared may carry the mark too, which is no drift.
+    scene.declare("old.yaml", OLD);
+    assert_eq!(drift(&scene.verdict("ConfigMap", "old")), "in_sync");
 }
 
 #[test]
