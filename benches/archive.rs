@@ -1,5 +1,5 @@
 //! Reading an archive of 100,000 objects: memory above the baseline, bytes of memory an object of a further backup, and time against `gzip -dc`
-//! of the same file in the same run. I/O: a temporary folder, `gzip`.
+//! of the same file in the same run. Prints figure, value, target and verdict. I/O: a temporary folder, `gzip`.
 
 use std::{
     fs, process,
@@ -14,7 +14,23 @@ use snapgap::{
     velero::{Library, Names, archive::write::write_archive},
 };
 
+#[path = "common/clock.rs"]
+#[allow(dead_code, reason = "other benches use the rest")]
+mod clock;
+
+use clock::Table;
+
 const OBJECTS: usize = 100_000;
+
+/// Bytes above the baseline, while the first archive is read.
+const PEAK: u64 = 64 << 20;
+
+/// Bytes an object of a further backup of the same cluster.
+const FURTHER: u64 = 200;
+
+/// Of the speed of `gzip -dc`.
+const SPEED: f64 = 0.5;
+
 const MIB: f64 = (1 << 20) as f64;
 
 /// Memory of this process by a name that the kernel has for it, in bytes.
@@ -47,6 +63,7 @@ fn main() {
     let limits = ArchiveLimits { entries: 1_000_000, object_bytes: 1 << 20, total_bytes: 1 << 30, time: Duration::from_secs(600) };
     let library = Library::open(Some(&folder.path().join("cache")), 8 << 30, limits, Redactor::new([7; 32]));
     let mut kept = Vec::new();
+    let mut table = Table::begin();
     for (n, (path, changed)) in paths.iter().enumerate() {
         reset_peak();
         let before = memory("VmRSS:");
@@ -58,20 +75,28 @@ fn main() {
         let gzip = process::Command::new("gzip").arg("-dc").arg(path).stdout(process::Stdio::null()).status().expect("gzip");
         assert!(gzip.success() && archive.objects.len() == OBJECTS);
         let plain = started.elapsed();
-        println!(
-            "backup {n} ({changed} % changed): {OBJECTS} objects, {:.0} MiB inflated; peak {:.1} MiB above the baseline, {} bytes an object stay; \
-             {took:.2?} against {plain:.2?} of gzip -dc, {:.2} of its speed",
-            archive.bytes as f64 / MIB,
-            peak as f64 / MIB,
-            after / OBJECTS as u64,
-            plain.as_secs_f64() / took.as_secs_f64()
-        );
+        let name = format!("backup {n} ({changed} % changed)");
+        table.fact(&format!("{name}: objects, and bytes inflated"), format!("{OBJECTS}, {:.0} MiB", archive.bytes as f64 / MIB));
+        let value = format!("{:.1} MiB", peak as f64 / MIB);
+        table.target(&format!("{name}: memory above the baseline while it is read"), value, "< 64 MiB", peak < PEAK);
+        let each = after / OBJECTS as u64;
+        let figure = format!("{name}: bytes an object that stay");
+        // One in which every object is another is no further backup of the same cluster.
+        if matches!(n, 1 | 2) {
+            table.target(&figure, each, "<= 200", each <= FURTHER);
+        } else {
+            table.fact(&figure, each);
+        }
+        let speed = plain.as_secs_f64() / took.as_secs_f64();
+        let value = format!("{speed:.2} ({took:.2?} against {plain:.2?})");
+        table.target(&format!("{name}: speed against gzip -dc"), value, ">= 0.5", speed >= SPEED);
         kept.push(archive);
     }
     let again = Library::open(Some(&folder.path().join("cache")), 8 << 30, limits, Redactor::new([7; 32]));
     let started = Instant::now();
     let archive = again.find("b0").expect("in the cache");
-    println!("from the cache, in another run: {} objects in {:.2?}", archive.objects.len(), started.elapsed());
+    table.fact("from the cache, in another run", format!("{} objects in {:.2?}", archive.objects.len(), started.elapsed()));
+    table.end();
 }
 
 #[expect(clippy::expect_used, reason = "a measurement that cannot be taken has nothing to say")]

@@ -12,6 +12,7 @@ pub mod library;
 pub mod moment;
 pub mod names;
 pub mod namespaces;
+pub mod observed;
 mod restores;
 pub mod scope;
 pub mod select;

@@ -10,6 +10,7 @@ pub mod confirm;
 mod copies;
 mod declared;
 pub mod derived;
+mod disagreements;
 mod drift_axis;
 pub mod explain;
 mod fast;
@@ -24,6 +25,7 @@ mod proof;
 mod recovery;
 mod rewritten;
 mod rollup;
+mod schedules;
 mod schemas;
 mod scope;
 mod sides;
@@ -96,6 +98,8 @@ pub fn judge_and_ask(inputs: &Inputs<'_>, memo: &mut Memo) -> (Report, Vec<Suspe
     let windows = rollup::rollups(&join, &objects, &layers);
     let state = windows.iter().find(|w| w.of == WindowScope::Cluster).map_or(WindowState::Unknown, |w| w.state);
     let (restores, proofs) = proof::proofs(&join);
+    let mut backups = self::backups::backups(&join, &objects);
+    let disagreements = disagreements::disagreements(&join, &view, &mut backups);
     let report = Report {
         schema: REPORT_SCHEMA.into(),
         now: inputs.now,
@@ -104,11 +108,12 @@ pub fn judge_and_ask(inputs: &Inputs<'_>, memo: &mut Memo) -> (Report, Vec<Suspe
         windows,
         apps: apps::apps(&join, &objects, &layers),
         volumes: volumes::volumes(&join),
-        backups: backups::backups(inputs.backed_up, &objects),
+        backups,
+        disagreements,
         restores,
         proofs,
-        schedules: backups::schedules(inputs.backed_up),
-        locations: backups::locations(inputs.backed_up),
+        schedules: schedules::schedules(&join, &objects),
+        locations: self::backups::locations(inputs.backed_up),
         sources: apps::sources(&join),
         blind_spots: notes::blind_spots(&join, &objects),
         suppressed: summary::suppressed(&join),

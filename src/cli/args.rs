@@ -342,6 +342,8 @@ pub struct SchemaArgs {
 pub enum Document {
     /// What `report -o json` and `/api/v1/report` print.
     Report,
+    /// What `coverage -o json` prints.
+    Coverage,
     /// The configuration file.
     Config,
 }

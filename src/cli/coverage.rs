@@ -17,6 +17,7 @@ use crate::{
     velero::{
         Scope,
         coverage::{Asked, CoverageReport, coverage, table},
+        observed::Subject,
         select::View,
     },
 };
@@ -48,14 +49,15 @@ pub async fn run(mut args: CoverageArgs, global: &Global) -> Outcome {
         };
         let of = |s| {
             let (name, idle) = schedule(s);
-            Asked { name, scope: &s.scope, idle, next_due: s.next_due }
+            let newest = backed_up.backups.iter().find(|b| b.state.usable() && b.schedule.as_ref() == Some(&s.name) && b.content.archive().is_ok());
+            Asked { name, scope: &s.scope, idle, next_due: s.next_due, newest: newest.and_then(Subject::of) }
         };
         backed_up.schedules.iter().map(of).collect()
     } else {
-        given.iter().map(|(name, scope)| Asked { name: name.clone(), scope, idle: None, next_due: None }).collect()
+        given.iter().map(|(name, scope)| Asked { name: name.clone(), scope, idle: None, next_due: None, newest: None }).collect()
     };
     drop(progress);
-    let report = coverage(&asked, &view, now);
+    let report = coverage(&asked, &view, &live, &config.velero.namespace, now);
     let failed = |e: String| Bad::Unknown(anyhow::anyhow!(e));
     print(&match args.output {
         CoverageOutput::Table => table(&report, args.all),

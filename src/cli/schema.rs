@@ -10,7 +10,8 @@ use crate::{config::file::File, report::schema};
 /// Prints the schema.
 pub fn run(args: &SchemaArgs) -> Outcome {
     match args.document {
-        Document::Report => print(&schema::text()),
+        Document::Report => print(&schema::text(&schema::report())),
+        Document::Coverage => print(&schema::text(&schema::coverage())),
         Document::Config => {
             let schema = serde_json::to_string_pretty(&schemars::schema_for!(File)).map_err(|e| Bad::Unknown(e.into()))?;
             print(&format!("{schema}\n"))

@@ -204,11 +204,14 @@ fn backups() -> Vec<BackupReport> {
         evidence: Vec::new(),
         missing: Vec::new(),
         phase: phase.into(),
+        created: Some(ago(minutes)),
         start: Some(ago(minutes)),
         completed: (state != BackupState::Pending && state != BackupState::Stuck).then(|| ago(minutes - 4)),
         expires: Some(if state == BackupState::Expired { ago(60) } else { ahead(30 * 1440 - minutes) }),
         objects,
         unread: None,
+        agreement: objects.map(|n| Agreement { predicted: n, held: n, ..Agreement::default() }),
+        left_out: None,
         speaks_for: if state.usable() { objects.map_or(0, |n| n / 20) } else { 0 },
     };
     let mut weekly =
@@ -252,31 +255,88 @@ fn backups() -> Vec<BackupReport> {
     ]
 }
 
+fn disagreements() -> Vec<DisagreementReport> {
+    let row = |id: ObjectId, mismatch: Mismatch, reason: &str, why: &str| Disagreement { id, mismatch, reason: reason.into(), why: why.into() };
+    vec![DisagreementReport {
+        backup: "daily-20261123020000".into(),
+        schedule: text("daily"),
+        start: Some(ago(732)),
+        newest: true,
+        counts: BTreeMap::from([(Mismatch::MissingFromBackup, 1), (Mismatch::UnexpectedInBackup, 1)]),
+        objects: vec![
+            row(
+                ObjectId::new("", "Pod", Some("shop"), "cart-0"),
+                Mismatch::MissingFromBackup,
+                "hook_failed",
+                "its spec takes it (the backup lists its kind, and it fits the filters) and its archive does not hold it: Velero failed on it: pre hook failed",
+            ),
+            row(
+                ObjectId::new("", "ConfigMap", Some("kube-system"), SCRIPT),
+                Mismatch::UnexpectedInBackup,
+                "plugin",
+                "its archive holds it, and neither its spec nor anything else that it holds leads to it: most likely a plugin added it",
+            ),
+        ],
+    }]
+}
+
 fn schedules(backups: &[BackupReport]) -> Vec<ScheduleReport> {
-    let one = |name: &str, cron: &str, interval: u64, due: Option<Timestamp>, paused: bool, problem: Option<&str>| {
+    let one = |name: &str, cron: &str, interval: u64, due: Option<Timestamp>, state: ScheduleState, why: &str| {
         let own = || backups.iter().filter(|b| b.schedule.as_deref() == Some(name));
         let newest = own().find(|b| b.state.usable());
         ScheduleReport {
             name: name.into(),
             cron: cron.into(),
-            paused,
+            state,
+            why: why.into(),
+            paused: state == ScheduleState::Paused,
+            skip_immediately: Some(false),
             location: text("default"),
             created: Some(ago(200_000)),
+            last_run: own().next().and_then(|b| b.start),
+            last_run_state: own().next().map(|b| b.state),
+            failed_runs: 0,
             last_usable_start: newest.and_then(|b| b.start),
             last_usable_expiration: newest.and_then(|b| b.expires),
             last_usable_objects: newest.and_then(|b| b.objects),
             next_due: due,
+            overdue_runs: 0,
             interval_seconds: (interval > 0).then_some(interval),
+            ttl_seconds: Some(30 * 86_400),
+            retention_gap_seconds: interval.saturating_sub(30 * 86_400),
+            covered_by: Vec::new(),
+            left_out: None,
             backups: tally(&BackupState::ALL, own().map(|b| b.state)),
-            problem: problem.map(str::to_owned),
+            problem: (state == ScheduleState::Refused).then(|| why.to_owned()),
         }
     };
-    vec![
-        one("daily", "0 2 * * *", 86_400, Some(ahead(708)), false, None),
-        one("hourly", "0 * * * *", 3_600, None, true, None),
-        one("typo", "0 2 * *", 0, None, false, Some("`0 2 * *` has 4 fields, Velero wants 5: it never runs")),
-        one("weekly", "0 3 * * 0", 604_800, Some(ahead(7968)), false, None),
-    ]
+    let typo = "`0 2 * *` has 4 fields, Velero wants 5: it never runs";
+    let mut all = vec![
+        one("daily", "0 2 * * *", 86_400, Some(ahead(708)), ScheduleState::OnTime, "the next run is due in 11 h 48 min"),
+        one("hourly", "0 * * * *", 3_600, None, ScheduleState::Paused, "it is paused, so nothing is due; when it is resumed, it runs at once"),
+        one("monthly", "0 3 1 * *", 31 * 86_400, Some(ahead(9_000)), ScheduleState::OnTime, "the next run is due in 6 d"),
+        one("typo", "0 2 * *", 0, None, ScheduleState::Refused, typo),
+        one(
+            "weekly",
+            "0 3 * * 0",
+            604_800,
+            Some(ago(190)),
+            ScheduleState::Overdue,
+            "its next run was due 3 h ago, 1 run is overdue: does Velero run?",
+        ),
+    ];
+    all[0].covered_by = vec!["weekly".into()];
+    all[0].left_out = Some(LeftOut {
+        unfiltered: true,
+        objects: 61,
+        own: 3,
+        lost: 1,
+        names: vec!["StorageClass.storage.k8s.io fast".into(), format!("IngressClass.networking.k8s.io {SCRIPT}")],
+        heal: "includedClusterScopedResources: [\"*\"]".into(),
+    });
+    all[4].overdue_runs = 1;
+    all[4].failed_runs = 2;
+    all
 }
 
 /// The report.
@@ -308,6 +368,7 @@ pub fn report() -> Report {
         apps: apps(&objects),
         schedules: schedules(&backups),
         backups,
+        disagreements: disagreements(),
         volumes: protection::volumes(),
         restores: protection::restores(),
         proofs: protection::proofs(),

@@ -184,6 +184,16 @@ families! {
             "Whether a schedule is paused." "";
         SCHEDULE_INTERVAL "snapgap_backup_schedule_interval_seconds" Gauge ["schedule"] "seconds" "S" Report Stable
             "The longest gap that a schedule's cron expression allows." "if the expression cannot be read";
+        SCHEDULE_OVERDUE "snapgap_backup_schedule_overdue_runs" Gauge ["schedule"] "runs" "S" Report Experimental
+            "Runs of a schedule that should have begun two minutes ago or earlier and did not; Velero catches up one of them at most." "";
+        SCHEDULE_FAILED "snapgap_backup_schedule_failed_runs" Gauge ["schedule"] "runs" "S" Report Experimental
+            "A schedule's newest runs in a row that left no usable backup." "";
+        SCHEDULE_GAP "snapgap_backup_schedule_retention_gap_seconds" Gauge ["schedule"] "seconds" "S" Report Experimental
+            "For how long there is no backup of a schedule between the expiration of one and the next run; 0 if they overlap."
+            "if the expression cannot be read or nobody says how long its backups are kept";
+        SCHEDULE_LEFT_OUT "snapgap_backup_schedule_left_out_objects" Gauge ["schedule"] "objects" "S" Report Experimental
+            "Cluster-scoped objects that live and that a schedule leaves out although it names no filter and looks like everything; what makes itself again is not counted."
+            "for schedules with filters, and those that take all cluster-scoped objects";
         SCHEDULE_CREATED "snapgap_backup_schedule_created_timestamp_seconds" Gauge ["schedule"] "Unix time" "S" Report Stable
             "When a schedule was created." "if that is not known";
         BACKUP_LAST_VALID "snapgap_backup_last_valid_start_timestamp_seconds" Gauge ["schedule"] "Unix time" "S + 1" Report Stable
@@ -193,6 +203,9 @@ families! {
             "When the newest usable backup expires." "if there is none or it never expires";
         BACKUP_OBJECTS "snapgap_backup_newest_valid_objects" Gauge ["schedule"] "objects" "S + 1" Report Stable
             "Objects in the newest usable backup." "if there is none or its content was not read";
+        BACKUP_DISAGREEING "snapgap_backup_disagreeing_objects" Gauge ["schedule" "mismatch"] "objects" "2(S + 1)" Report Experimental
+            "Objects on which a schedule's newest usable backup with known content departs from its spec: missing_from_backup, unexpected_in_backup."
+            "if no content is known";
         BACKUPS "snapgap_backups" Gauge ["schedule" "phase"] "backups" "14(S + 1)" Report Stable
             "Backups by Velero's phase; a phase that is not known here is other." "";
         BACKUPS_REJECTED "snapgap_backups_rejected" Gauge ["schedule" "reason"] "backups" "6(S + 1)" Report Stable

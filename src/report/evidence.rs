@@ -99,6 +99,9 @@ pub fn of(e: &Explanation) -> Evidence {
     }
     for copy in &e.backups {
         fact("Backup", backup(copy));
+        if let Some(d) = &copy.disagreement {
+            fact("Not as predicted", format!("{}: {} ({}): {}", clean(&copy.backup), d.mismatch.name(), d.reason, clean(&d.why)));
+        }
     }
     let mut quiet: std::collections::BTreeMap<(&str, &str, &str), Vec<&str>> = std::collections::BTreeMap::new();
     for s in e.diffs.iter().flat_map(|d| &d.silenced) {

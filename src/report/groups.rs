@@ -1,5 +1,7 @@
 //! The findings of a report by cause, worst first: what the table and the Markdown form share. pure
 
+pub(crate) mod backups;
+
 use super::{
     model::{
         BackupReport, Basis, Drift, FieldReport, ObjectReport, Recovery, Report, Side, Stage, Start, VolumeReport, VolumeState, WindowRollup,
@@ -14,12 +16,16 @@ use crate::drift::LeafClass;
 pub enum Cause {
     /// Claims whose bytes nobody keeps.
     Volumes,
+    /// Schedules that do not run as they should, and what looks like everything and is not.
+    Schedules,
     /// Windows rolled up.
     Windows,
     /// `lost`.
     Lost,
     /// `backup_stale`.
     BackupStale,
+    /// Backups that hold other objects than their specs take.
+    Disagreements,
     /// `split`.
     Split,
     /// Git against cluster.
@@ -76,6 +82,7 @@ pub fn of(report: &Report, all: bool) -> Vec<Group> {
     let unknown_claims = || report.volumes.iter().filter(|v| v.state == VolumeState::Unknown);
     unknown_rows.extend(unknown_claims().map(|v| volume_row(v, "its bytes: ")));
     let unknown_rows = fold(unknown_rows, all);
+    let (disagreeing, disagreements) = backups::disagreements(report, all);
     let recovery = |r: Recovery| objects(&|o| o.recovery == r, &|o| object_row(report, o));
     let ending = |o: &ObjectReport| o.terminating && o.id.namespace.is_some();
     let mut drift = objects(&|o| o.drift.is_drift() && !o.operational && (all || !ending(o)), &|o| drift_row(report, o));
@@ -85,9 +92,11 @@ pub fn of(report: &Report, all: bool) -> Vec<Group> {
     let drifting = report.objects.iter().filter(|o| o.drift.is_drift() && !o.operational).count();
     let groups = [
         (Cause::Volumes, "VOLUMES", "Nobody has the bytes of these claims, whoever has their manifests.", volumes(report)),
+        (Cause::Schedules, "SCHEDULES", "Backups that do not come, or that are not what they look like.", backups::schedules(report)),
         (Cause::Windows, "WINDOWS", "Git declares content that no usable backup holds.", windows(report, all)),
         (Cause::Lost, "LOST", "If the cluster is lost now, nobody has these.", recovery(Recovery::Lost)),
         (Cause::BackupStale, "STALE BACKUP", "Only a backup has these, and they have changed since it started.", recovery(Recovery::BackupStale)),
+        (Cause::Disagreements, "NOT AS PREDICTED", "A backup holds other objects than its spec takes; what it holds is the fact.", disagreeing),
         (Cause::Split, "SPLIT", "Git and the backup disagree: a restore brings back another state than Git declares.", recovery(Recovery::Split)),
         (Cause::Drift, "DRIFT", "Git and the cluster disagree.", drift),
         (
@@ -103,6 +112,7 @@ pub fn of(report: &Report, all: bool) -> Vec<Group> {
     let count = |cause: Cause, rows: &[Row]| match cause {
         Cause::Unknown => unknown as u64,
         Cause::Drift => drifting as u64,
+        Cause::Disagreements => disagreements,
         _ => rows.len() as u64,
     };
     let groups = groups.into_iter().map(|(cause, title, meaning, rows)| Group { cause, title, meaning, count: count(cause, &rows), rows });

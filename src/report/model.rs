@@ -1,7 +1,9 @@
 //! The report as a value and as a stable, versioned document (`snapgap schema report` prints its JSON Schema). pure
 
+mod agreement;
 mod confirmed;
 mod protection;
+mod schedules;
 mod sources;
 mod verdicts;
 mod windows;
@@ -13,9 +15,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    agreement::{Agreement, Disagreement, DisagreementReport, Mismatch},
     confirmed::{Answer, Confirmed, ConfirmedField, Deed},
     protection::{Holder, ProofOf, ProofReport, RestoreReport, VolumeEvidence, VolumeReport, VolumeState},
-    sources::{AppReport, BackupReport, LocationReport, ScheduleReport, SourceReport},
+    schedules::{LeftOut, ScheduleReport, ScheduleState},
+    sources::{AppReport, BackupReport, LocationReport, SourceReport},
     verdicts::{CoverageScope, Drift, Presence, Recovery, Side},
     windows::{Basis, Cause, Stage, Start, Window, WindowRollup, WindowScope, WindowState},
 };
@@ -50,6 +54,8 @@ pub struct Report {
     pub volumes: Vec<VolumeReport>,
     /// Every backup, newest start first.
     pub backups: Vec<BackupReport>,
+    /// Backups that hold other objects than their specs take, newest start first.
+    pub disagreements: Vec<DisagreementReport>,
     /// Every restore that anybody tells of, newest first, and what it proves.
     pub restores: Vec<RestoreReport>,
     /// What was ever brought back: usable backups, then layers, then namespaces.

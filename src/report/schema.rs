@@ -1,21 +1,31 @@
-//! The JSON Schema of the report, as `snapgap schema report` prints it. pure
+//! The JSON Schemas of the report and of coverage, as `snapgap schema` prints them. pure
 
-use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
 
 use super::model::{Report, SCHEMA};
+use crate::velero::coverage::{self, CoverageReport};
 
-/// The schema, draft 2020-12. It describes what is written: fields that may be empty are present all the same.
+/// The schema of the report, draft 2020-12. It describes what is written: fields that may be empty are present all the same.
 pub fn report() -> Value {
-    let mut schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<Report>();
-    schema.insert("$id".into(), format!("https://snapgap.example.com/schemas/{SCHEMA}.json").into());
-    schema.insert("title".into(), SCHEMA.into());
+    of::<Report>(SCHEMA)
+}
+
+/// The schema of what `snapgap coverage` prints.
+pub fn coverage() -> Value {
+    of::<CoverageReport>(coverage::SCHEMA)
+}
+
+fn of<T: JsonSchema>(name: &str) -> Value {
+    let mut schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>();
+    schema.insert("$id".into(), format!("https://snapgap.example.com/schemas/{name}.json").into());
+    schema.insert("title".into(), name.into());
     schema.to_value()
 }
 
-/// The schema as indented JSON with a newline at its end.
-pub fn text() -> String {
-    format!("{:#}\n", report())
+/// A schema as indented JSON with a newline at its end.
+pub fn text(schema: &Value) -> String {
+    format!("{schema:#}\n")
 }
 
 #[cfg(test)]
@@ -141,12 +151,14 @@ mod tests {
     }
 
     #[test]
-    fn the_published_schema_is_the_generated_one() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/report.schema.json");
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(path, text()).expect("written");
+    fn the_published_schemas_are_the_generated_ones() {
+        for (file, schema) in [("report.schema.json", report()), ("coverage.schema.json", coverage())] {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(file);
+            if std::env::var_os("UPDATE").is_some() {
+                std::fs::write(&path, text(&schema)).expect("written");
+            }
+            let published = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(published == text(&schema), "docs/{file} is not up to date; run this test once with UPDATE=1 and look at the change");
         }
-        let published = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(published == text(), "docs/report.schema.json is not up to date; run this test once with UPDATE=1 and look at the change");
     }
 }

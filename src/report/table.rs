@@ -92,7 +92,7 @@ pub fn render(report: &Report, options: &Options) -> String {
 }
 
 fn urgent(cause: Cause) -> bool {
-    matches!(cause, Cause::Volumes | Cause::Windows | Cause::Lost | Cause::BackupStale)
+    matches!(cause, Cause::Volumes | Cause::Schedules | Cause::Windows | Cause::Lost | Cause::BackupStale)
 }
 
 /// One row as lines.

@@ -2,6 +2,7 @@
 
 mod choose;
 mod downloads;
+mod restores;
 mod stores;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub struct BackupStage {
     library: Library,
     stores: Vec<StoreStage>,
     downloads: Option<DownloadStage>,
+    asked: restores::Asked,
     /// The archives as last read, for this mark and this cluster.
     read: Option<Reading>,
     last: Option<BackedUp>,
@@ -46,7 +48,7 @@ impl BackupStage {
         let stores = velero.stores.iter().cloned().map(StoreStage::new).collect();
         let live = config.cluster.dump.is_none();
         let downloads = velero.downloads.clone().filter(|_| live).map(|d| DownloadStage::new(d, config.cluster.clone(), velero.namespace.clone()));
-        Self { config, library, stores, downloads, read: None, last: None, more: false, moment: None }
+        Self { config, library, stores, downloads, asked: restores::Asked::default(), read: None, last: None, more: false, moment: None }
     }
 
     /// Whether archives wait to be read: each run reads one of every store, so that what was read is shown before the next.
@@ -81,8 +83,10 @@ impl BackupStage {
             live.controllers.iter().filter(|(id, _)| &*id.gk.group != "velero.io" || id.namespace.as_ref().is_none_or(|n| n == namespace));
         let namespaces: Vec<Value> = live.objects.iter().filter(|(id, _)| id.gk.is("", "Namespace")).map(|(_, o)| o.content.value()).collect();
         let objects = controllers.map(|(_, object)| &**object).chain(&namespaces);
-        let (mut archives, restores) = self.read.as_ref().map(|(_, _, archives, restores)| (archives.clone(), restores.clone())).unwrap_or_default();
+        let (mut archives, mut restores) =
+            self.read.as_ref().map(|(_, _, archives, restores)| (archives.clone(), restores.clone())).unwrap_or_default();
         archives.extend(self.read_remote(live, &archives, now, &mut reads).await);
+        self.read_restores(live, &mut restores, now).await;
         let uids = live.objects.iter().filter(|(id, _)| id.gk.is("", "Namespace"));
         let uids = uids.filter_map(|(id, o)| Some((id.name.clone(), o.meta.uid.clone()?))).collect();
         let cluster = velero::Cluster { uid: live.cluster_uid.clone(), namespaces: uids, names: velero::Names::of(&live.kinds) };
@@ -135,6 +139,20 @@ impl BackupStage {
             told.extend(answers);
         }
         told
+    }
+
+    /// Adds what stores and Velero tell of restores that no file tells of.
+    async fn read_restores(&mut self, live: &Live, told: &mut Vec<RestoreFiles>, now: Timestamp) {
+        for files in self.stores.iter().flat_map(StoreStage::restores) {
+            if !told.iter().any(|t| t.name == files.name) {
+                told.push(files.clone());
+            }
+        }
+        let Some(downloads) = &mut self.downloads else { return };
+        let open = restores::untold(live, &self.config.velero.namespace, told);
+        self.asked.read(downloads, &open, live, now).await;
+        self.more |= self.asked.has_more(&open, now);
+        told.extend(self.asked.tell().cloned());
     }
 
     async fn read_files(&mut self, live: &Live, reads: &mut Reads) -> Result<(), Failure> {

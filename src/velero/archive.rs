@@ -120,6 +120,7 @@ fn blame(problem: Problem, tarball: Tarball) -> Problem {
 #[derive(Default)]
 struct Found {
     entries: u64,
+    newest_version: Option<u64>,
     version: Option<String>,
     resources: bool,
     objects: Holdings,
@@ -220,6 +221,10 @@ impl Found {
         match admit(value, redactor) {
             Ok(mut object) => {
                 self.intern(&mut object);
+                if &*object.id.gk.kind != "Event" {
+                    let version = object.meta.resource_version.as_deref().and_then(|v| v.parse().ok());
+                    self.newest_version = self.newest_version.max(version);
+                }
                 if self.objects.insert(keep.keep(object)).is_some() {
                     self.tell(path, "repeated_object", format!("another entry of {resource} holds the same object; the last one counts"));
                 }
@@ -268,8 +273,8 @@ impl Found {
         let namespaces = self.objects.values().filter(|o| o.id.gk.is("", "Namespace"));
         let namespaces = namespaces.filter_map(|o| Some((o.id.name.clone(), o.meta.uid.clone()?))).collect();
         self.objects.shrink_to_fit();
-        let Self { objects, torn, diagnostics, unreadable, .. } = self;
-        Ok(Archive { origin: origin.to_owned(), objects, cluster_uid, namespaces, torn, diagnostics, unreadable, bytes })
+        let Self { objects, torn, diagnostics, unreadable, newest_version, .. } = self;
+        Ok(Archive { origin: origin.to_owned(), objects, cluster_uid, namespaces, torn, diagnostics, unreadable, bytes, newest_version })
     }
 }
 

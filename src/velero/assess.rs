@@ -168,6 +168,7 @@ fn witness(backup: custom::Backup, in_cluster: bool, file: Option<FileBackup>, g
         why: judgement.why,
         remarks: judgement.remarks,
         missing,
+        created: backup.head.created,
         start: backup.start,
         completed: backup.completed,
         expires: backup.expires,
@@ -235,6 +236,10 @@ fn schedule(schedule: &custom::Schedule, objects: &Objects, locations: &[Locatio
     }
     let mut base = schedule.last_backup.or(schedule.head.created).unwrap_or(now);
     base = base.max(schedule.last_skipped.unwrap_or(base));
+    // It skips when Velero looks at it next, and counts from then on.
+    if schedule.skip_immediately == Some(true) {
+        base = base.max(now);
+    }
     let next = cron.as_ref().and_then(|c| c.next(base));
     let interval = cron.as_ref().and_then(|c| c.longest_gap(now));
     if cron.is_some() && interval.is_none() {
@@ -245,6 +250,10 @@ fn schedule(schedule: &custom::Schedule, objects: &Objects, locations: &[Locatio
         cron: schedule.cron.clone(),
         paused: schedule.paused,
         created: schedule.head.created,
+        last_backup: schedule.last_backup,
+        counts_from: base,
+        skip_immediately: schedule.skip_immediately,
+        ttl: schedule.ttl,
         next_due: next.filter(|_| !schedule.paused),
         interval,
         location: Some(name),

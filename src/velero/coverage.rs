@@ -6,11 +6,18 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::select::{Decision, Plan, View};
+use super::{
+    observed::{self, Subject},
+    select::{Decision, Plan, View},
+};
 use crate::{
     object::{ObjectId, Text},
-    report::text::{clean, until},
+    report::{
+        model::{Agreement, Disagreement},
+        text::{clean, until},
+    },
     velero::Scope,
+    witness::{Failure, Live},
 };
 
 /// The version of the document.
@@ -30,6 +37,8 @@ pub struct Asked<'a> {
     pub idle: Option<String>,
     /// When it runs next.
     pub next_due: Option<Timestamp>,
+    /// Its newest usable backup of which content and spec are known.
+    pub newest: Option<Subject<'a>>,
 }
 
 /// The document.
@@ -78,6 +87,25 @@ pub struct PlanReport {
     pub unfiltered_trap: bool,
     /// The line in its spec that makes it take all cluster-scoped objects, if it leaves any out for want of it.
     pub heal: Option<String>,
+    /// Others that run and take everything that it takes.
+    pub covered_by: Vec<String>,
+    /// What its newest usable backup really holds, if that is known.
+    pub newest: Option<ObservedReport>,
+}
+
+/// What one backup holds against what its own spec takes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ObservedReport {
+    /// The backup.
+    pub backup: Text,
+    /// When it began.
+    pub start: Option<Timestamp>,
+    /// Counts.
+    pub agreement: Agreement,
+    /// Objects on which content and spec disagree, in the order of identities.
+    pub disagreements: Vec<Disagreement>,
+    /// Why they could not be compared, if so.
+    pub failure: Option<Failure>,
 }
 
 /// One object.
@@ -109,24 +137,46 @@ impl Row {
     }
 }
 
-/// Plays everything that is asked through over a cluster.
-pub fn coverage(asked: &[Asked<'_>], view: &View<'_>, now: Timestamp) -> CoverageReport {
+/// Which others that run take everything that this one takes.
+fn covered_by(n: usize, asked: &[Asked<'_>], plans: &[Plan<'_, '_>]) -> Vec<String> {
+    let taken = |plan: &Plan<'_, '_>| plan.decisions().map(|(_, d)| matches!(d, Decision::Listed | Decision::Beside(_))).collect::<Vec<bool>>();
+    let own = taken(&plans[n]);
+    if !own.contains(&true) {
+        return Vec::new();
+    }
+    let others = asked.iter().zip(plans).enumerate().filter(|(m, (other, _))| *m != n && other.idle.is_none());
+    let whole = others.filter(|(_, (_, plan))| own.iter().zip(taken(plan)).all(|(own, other)| !own || other));
+    whole.map(|(_, (other, _))| other.name.clone()).collect()
+}
+
+fn observe(subject: &Subject<'_>, view: &View<'_>, live: &Live, velero: &str) -> ObservedReport {
+    let backup = subject.backup();
+    let compared = observed::compare(subject, view, live, velero);
+    let failure = compared.as_ref().err().map(|e| Failure::new(e.kind(), e.to_string()));
+    let (agreement, disagreements) = compared.unwrap_or_default();
+    ObservedReport { backup: backup.name.clone(), start: backup.start, agreement, disagreements, failure }
+}
+
+/// Plays everything that is asked through over a cluster. `view` is of `live`; `velero` is the namespace that Velero watches.
+pub fn coverage(asked: &[Asked<'_>], view: &View<'_>, live: &Live, velero: &str, now: Timestamp) -> CoverageReport {
     let plans: Vec<Plan<'_, '_>> = asked.iter().map(|a| Plan::of(a.scope, view)).collect();
     let mut rows: BTreeMap<&ObjectId, Vec<Saying>> = view.ids().map(|id| (id, Vec::with_capacity(plans.len()))).collect();
     let mut reports = Vec::new();
-    for (asked, plan) in asked.iter().zip(&plans) {
+    for (n, (one, plan)) in asked.iter().zip(&plans).enumerate() {
         let mut report = PlanReport {
-            name: asked.name.clone(),
+            name: one.name.clone(),
             takes: 0,
             leaves: 0,
             leaves_cluster_scoped: 0,
             unsure: 0,
             problems: plan.problems().to_vec(),
             complaints: plan.complaints(),
-            idle: asked.idle.clone(),
-            next_due: asked.next_due,
+            idle: one.idle.clone(),
+            next_due: one.next_due,
             unfiltered_trap: plan.is_unfiltered_trap(),
             heal: None,
+            covered_by: covered_by(n, asked, &plans),
+            newest: one.newest.as_ref().map(|s| observe(s, view, live, velero)),
         };
         for (id, decision) in plan.decisions() {
             let why = plan.why(id, decision);
@@ -144,7 +194,7 @@ pub fn coverage(asked: &[Asked<'_>], view: &View<'_>, now: Timestamp) -> Coverag
                 report.leaves_cluster_scoped += 1;
                 report.heal.get_or_insert_with(|| plan.healing_line().to_owned());
             }
-            let saying = Saying { by: asked.name.clone(), verdict: verdict.into(), reason: why.reason.into(), message: why.message };
+            let saying = Saying { by: one.name.clone(), verdict: verdict.into(), reason: why.reason.into(), message: why.message };
             rows.entry(id).or_default().push(saying);
         }
         reports.push(report);
@@ -154,6 +204,24 @@ pub fn coverage(asked: &[Asked<'_>], view: &View<'_>, now: Timestamp) -> Coverag
     let unsure = rows.iter().filter(|r| !r.any("takes") && r.any("unsure")).count() as u64;
     let objects = rows.len() as u64;
     CoverageReport { schema: SCHEMA.into(), now, plans: reports, objects, taken, left: objects - taken - unsure, unsure, rows }
+}
+
+fn observed_lines(out: &mut String, newest: &ObservedReport, all: bool) {
+    let Agreement { predicted, held, unexpected, .. } = newest.agreement;
+    let beyond = if unexpected > 0 { format!(", and {unexpected} that it does not take") } else { String::new() };
+    let _ = match &newest.failure {
+        Some(failure) => writeln!(out, "  what its newest backup {} holds cannot be said: {}", clean(&newest.backup), clean(&failure.message)),
+        None => {
+            writeln!(out, "  its newest backup {} holds {held} of {predicted} objects that its spec takes for certain{beyond}", clean(&newest.backup))
+        }
+    };
+    let shown = if all { usize::MAX } else { NAMED };
+    for d in newest.disagreements.iter().take(shown) {
+        let _ = writeln!(out, "    {} {} ({}): {}", d.mismatch.name(), clean(&d.id.to_string()), d.reason, clean(&d.why));
+    }
+    if newest.disagreements.len() > shown {
+        let _ = writeln!(out, "    and {} more (--all shows them)", newest.disagreements.len() - shown);
+    }
 }
 
 /// The document for a terminal. `all` names every object.
@@ -172,6 +240,12 @@ pub fn table(report: &CoverageReport, all: bool) -> String {
         }
         if let Some(idle) = &plan.idle {
             let _ = writeln!(out, "  does not run: {}", clean(idle));
+        }
+        if !plan.covered_by.is_empty() {
+            let _ = writeln!(out, "  everything that it takes is taken by {} too", clean(&plan.covered_by.join(", ")));
+        }
+        if let Some(newest) = &plan.newest {
+            observed_lines(&mut out, newest, all);
         }
         if let Some(heal) = &plan.heal {
             let trap = if plan.unfiltered_trap { "It names no filter, and yet leaves" } else { "It leaves" };

@@ -113,6 +113,18 @@ impl Cron {
         }
     }
 
+    /// How many activations lie after one moment and not after another; no more than `most` are counted.
+    pub fn runs(&self, after: Timestamp, until: Timestamp, most: u64) -> u64 {
+        let mut at = after;
+        let mut runs = 0;
+        while runs < most
+            && let Some(next) = self.next(at).filter(|next| *next <= until)
+        {
+            (at, runs) = (next, runs + 1);
+        }
+        runs
+    }
+
     /// The last activation before a moment. `None`: none within five years, or `@every`, whose activations depend on the last backup.
     pub fn prev(&self, before: Timestamp) -> Option<Timestamp> {
         match self {

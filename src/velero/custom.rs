@@ -79,6 +79,10 @@ pub struct Schedule {
     pub cron: Text,
     /// `spec.paused`.
     pub paused: bool,
+    /// `spec.skipImmediately`. Velero turns it to false as soon as it has skipped; a paused schedule keeps it.
+    pub skip_immediately: Option<bool>,
+    /// `spec.template.ttl`.
+    pub ttl: Option<Duration>,
     /// `spec.template`, for [`super::Scope`].
     pub template: Value,
     /// `spec.template.storageLocation`.
@@ -310,6 +314,8 @@ fn schedule(r: &mut Reader<'_>) -> Schedule {
         head: head(r),
         cron: r.text("/spec/schedule").unwrap_or_else(|| "".into()),
         paused: r.flag("/spec/paused"),
+        skip_immediately: r.mapping("/spec").get("skipImmediately").and_then(Value::as_bool),
+        ttl: r.duration("/spec/template/ttl"),
         template: r.mapping("/spec/template"),
         location: r.text("/spec/template/storageLocation"),
         phase: r.text("/status/phase").unwrap_or_else(|| "".into()),

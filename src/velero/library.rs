@@ -84,7 +84,6 @@ impl Library {
         let path = inner.folder.as_ref()?.join(name(key));
         match file::load(&path, &self.redactor, &inner.archives()) {
             Loaded::Good(archive, shelf) => {
-                let archive = Arc::new(archive);
                 inner.held.insert(key.to_owned(), Held { archive: archive.clone(), shelf: Some(shelf) });
                 Some(archive)
             }

@@ -126,10 +126,13 @@ impl Scope {
     pub fn of_backup(spec: &Value, started: bool) -> Self {
         let mut scope = Self::read(spec);
         scope.effective = started;
-        if !started {
+        if started {
+            // It was let pass, and what Velero adds afterwards is not checked again: a star beside its own exclusions, for one.
+            scope.problems.clear();
+        } else {
             scope.fill_defaults();
+            scope.check_namespaces();
         }
-        scope.check_namespaces();
         scope
     }
 
@@ -180,6 +183,11 @@ impl Scope {
     /// Why Velero would refuse the filters, for people; empty if it would not. Such a backup ends as FailedValidation.
     pub fn problems(&self) -> &[String] {
         &self.problems
+    }
+
+    /// The ConfigMap with resource policies that it names, in Velero's namespace.
+    pub fn policy(&self) -> Option<&Text> {
+        self.policy.as_ref()
     }
 
     /// Whether nothing at all is filtered, as written: such a backup is meant to hold the whole cluster, but since Velero 1.17 leaves out

@@ -9,9 +9,12 @@ mod policy;
 mod related;
 #[cfg(test)]
 mod tests;
+mod then;
 mod view;
 mod words;
 
+pub(in crate::velero) use then::writes;
+pub use then::{Moment, Then};
 pub use view::View;
 use view::{Item, UNSEEN_LABELS};
 
@@ -65,6 +68,8 @@ pub enum Left {
     OtherGroup,
     /// Velero fails on it.
     Fails,
+    /// It was made after the moment that is spoken of.
+    NotYet,
 }
 
 /// Why it cannot be said.
@@ -86,6 +91,8 @@ pub enum Unsure {
     Label,
     /// A kind that may lead to it was not read.
     Unread,
+    /// What leads to it now was written since the moment that is spoken of.
+    Written,
 }
 
 /// One backup's filters over one cluster.
@@ -102,19 +109,32 @@ pub struct Plan<'v, 'a> {
     /// Whether a resource policy counts.
     policed: bool,
     doubt: Option<Unsure>,
+    /// What each object was at the moment that is spoken of; empty: all are as they are.
+    then: Vec<Then>,
     decisions: Vec<Decision>,
 }
 
 impl<'v, 'a> Plan<'v, 'a> {
     /// Plays a scope through over a cluster.
     pub fn of(scope: &Scope, view: &'v View<'a>) -> Self {
+        Self::play(scope, view, None)
+    }
+
+    /// Plays the effective scope of a backup through over the cluster as it was when that began, as far as what lives now tells: objects that
+    /// were made since are not there, and what leads to others and was written since leads to them perhaps.
+    pub fn at(scope: &Scope, view: &'v View<'a>, moment: &Moment) -> Self {
+        Self::play(scope, view, Some(moment))
+    }
+
+    fn play(scope: &Scope, view: &'v View<'a>, moment: Option<&Moment>) -> Self {
+        let then = moment.map_or_else(Vec::new, |m| view.items.iter().map(|i| m.tell(i.object)).collect());
         let trap = scope.is_unfiltered_trap();
         let mut scope = scope.at_start(&view.labelled);
         let mut problems = scope.problems().to_vec();
         let mut policed = false;
         let mut doubt = (!scope.is_known()).then_some(Unsure::Spec);
         if let Some(name) = scope.policy.clone() {
-            match view.find_named("", "ConfigMap", Some(&view.velero), &name).map(|n| policy::read(&view.items[n].object.content.value())) {
+            match view.policy(&name, moment).map(|object| policy::read(&object.content.value())) {
                 Some(Ok(None)) => policed = true,
                 Some(Ok(Some(_))) if matches!(scope.kinds, Kinds::Old { .. }) => {
                     problems.push(format!("resource policy {name} has filters for kinds, which cannot be used with the old kind filters"));
@@ -140,7 +160,7 @@ impl<'v, 'a> Plan<'v, 'a> {
             problems.push(format!("namespace pattern {pattern} cannot be read, and the backup fails"));
         }
         scope.set_everything(namespaces.everything());
-        let mut plan = Self { view, scope, namespaces, types: Vec::new(), problems, trap, policed, doubt, decisions: Vec::new() };
+        let mut plan = Self { view, scope, namespaces, types: Vec::new(), problems, trap, policed, doubt, then, decisions: Vec::new() };
         plan.types = view.kinds.iter().map(|k| plan.type_of(k)).collect();
         plan.decide();
         plan
@@ -205,6 +225,11 @@ impl<'v, 'a> Plan<'v, 'a> {
         &self.view.items[n]
     }
 
+    /// What an object was at the moment that is spoken of.
+    fn then(&self, n: usize) -> Then {
+        self.then.get(n).copied().unwrap_or(Then::Same)
+    }
+
     fn decide(&mut self) {
         let count = self.view.items.len();
         if !self.problems.is_empty() {
@@ -226,6 +251,9 @@ impl<'v, 'a> Plan<'v, 'a> {
     /// What bars an object whatever the kind filters say.
     fn barred(&self, n: usize) -> Option<Left> {
         let item = self.item(n);
+        if self.then(n) == Then::NotYet {
+            return Some(Left::NotYet);
+        }
         if !self.view.kinds[item.kind].storable {
             return Some(Left::Verbs);
         }
@@ -322,7 +350,7 @@ impl<'v, 'a> Plan<'v, 'a> {
         let named_do_not_count = self.namespaces.everything() && selection.is_set();
         let mut found: Vec<Option<usize>> = vec![None; self.view.namespaces.len()];
         for (n, item) in self.view.items.iter().enumerate() {
-            if let Some(at) = item.namespace.filter(|at| found[*at].is_none()) {
+            if let Some(at) = item.namespace.filter(|at| found[*at].is_none() && self.then(n) != Then::NotYet) {
                 let name = &self.view.namespaces[at].name;
                 let kind = &self.view.kinds[item.kind];
                 let listed = kind.storable && self.types[item.kind].0 == Tri::Yes && self.selected(item) == Decision::Listed;

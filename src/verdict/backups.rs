@@ -1,11 +1,15 @@
-//! Backups, schedules and storage locations as the report shows them. pure
+//! Backups and storage locations as the report shows them. pure
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
+use super::{
+    join::Join,
+    schedules::{left_out, left_out_words},
+};
 use crate::{
     object::Text,
-    report::model::{BackupReport, LocationReport, ObjectReport, ScheduleReport},
-    witness::{BackedUp, Backup, BackupState},
+    report::model::{BackupReport, LocationReport, ObjectReport},
+    witness::{BackedUp, Backup, Remark},
 };
 
 fn objects_in(backup: &Backup) -> Option<u64> {
@@ -20,7 +24,7 @@ fn newest_first(backed_up: &BackedUp) -> Vec<&Backup> {
 }
 
 /// Every backup.
-pub(super) fn backups(backed_up: &BackedUp, objects: &[ObjectReport]) -> Vec<BackupReport> {
+pub(super) fn backups(join: &Join<'_>, objects: &[ObjectReport]) -> Vec<BackupReport> {
     let mut speaks: HashMap<&Text, u64> = HashMap::new();
     objects.iter().filter_map(|o| o.backup.as_ref()).for_each(|b| *speaks.entry(b).or_default() += 1);
     let of = |b: &Backup| BackupReport {
@@ -33,42 +37,31 @@ pub(super) fn backups(backed_up: &BackedUp, objects: &[ObjectReport]) -> Vec<Bac
         evidence: b.remarks.clone(),
         missing: b.missing.clone(),
         phase: b.phase.clone(),
+        created: b.created,
         start: b.start,
         completed: b.completed,
         expires: b.expires,
         objects: objects_in(b),
         unread: b.content.archive().err().cloned(),
+        agreement: None,
+        left_out: None,
         speaks_for: if b.counts() { speaks.get(&b.name).copied().unwrap_or_default() } else { 0 },
     };
-    newest_first(backed_up).into_iter().map(of).collect()
-}
-
-/// Every schedule, by name.
-pub(super) fn schedules(backed_up: &BackedUp) -> Vec<ScheduleReport> {
-    let sorted = newest_first(backed_up);
-    let mut out: Vec<ScheduleReport> = Vec::new();
-    for schedule in &backed_up.schedules {
-        let own = || sorted.iter().filter(|b| b.schedule.as_ref() == Some(&schedule.name));
-        let newest = own().find(|b| b.state.usable());
-        let mut states: BTreeMap<BackupState, u64> = BackupState::ALL.into_iter().map(|s| (s, 0)).collect();
-        own().for_each(|b| *states.entry(b.state).or_default() += 1);
-        out.push(ScheduleReport {
-            name: schedule.name.clone(),
-            cron: schedule.cron.clone(),
-            paused: schedule.paused,
-            location: schedule.location.clone(),
-            created: schedule.created,
-            last_usable_start: newest.and_then(|b| b.start),
-            last_usable_expiration: newest.and_then(|b| b.expires),
-            last_usable_objects: newest.and_then(|b| objects_in(b)),
-            next_due: schedule.next_due,
-            interval_seconds: schedule.interval.map(|i| i.as_secs()),
-            backups: states,
-            problem: schedule.problem.clone(),
-        });
-    }
-    out.sort_by(|a, b| a.name.cmp(&b.name));
-    out
+    let unfiltered = |b: &Backup| {
+        let plan = join.backups.plan_of(&b.scope).filter(|p| b.state.usable() && p.is_unfiltered_trap())?;
+        left_out(plan, objects)
+    };
+    let told = |b: &Backup| {
+        let mut report = of(b);
+        if let Some(left) = unfiltered(b) {
+            let message = left_out_words(&left);
+            report.why = format!("{}; {message}", report.why);
+            report.evidence.push(Remark::new("unfiltered", message));
+            report.left_out = Some(left);
+        }
+        report
+    };
+    newest_first(join.inputs.backed_up).into_iter().map(told).collect()
 }
 
 /// Every storage location, by name.

@@ -212,6 +212,16 @@ impl<'a> BackupSide<'a> {
         self.usable.iter().find(|u| std::ptr::eq(u.backup, backup)).map_or(&*backup.name, |u| &u.label)
     }
 
+    /// A scope that counts played through over the cluster.
+    pub(super) fn plan_of(&self, scope: &Scope) -> Option<&Plan<'a, 'a>> {
+        self.scopes.iter().position(|s| **s == *scope).map(|n| &self.plans[n])
+    }
+
+    /// Every schedule, by name, with its template played through over the cluster.
+    pub(super) fn schedule_plans(&self) -> impl Iterator<Item = (&'a Schedule, &Plan<'a, 'a>)> {
+        self.schedules.iter().map(|(scope, schedule)| (*schedule, &self.plans[*scope]))
+    }
+
     /// Why nothing can be said of backups, if so.
     pub(super) fn trouble(&self) -> Option<&Failure> {
         self.trouble.as_deref()

@@ -17,7 +17,7 @@ use crate::{
     config::AppName,
     drift::{self, Comparison, LeafClass},
     object::{FieldPath, Object, ObjectId, Text, redact::MARK},
-    report::model::{ObjectReport, ProofOf, ProofReport, Report, VolumeReport},
+    report::model::{Disagreement, ObjectReport, ProofOf, ProofReport, Report, VolumeReport},
     velero::{Coverage, select::View},
     witness::{Backup, BackupState, Commit, Failure, MissingObject},
 };
@@ -119,6 +119,8 @@ pub struct CopyEvidence {
     /// What it holds.
     #[serde(flatten)]
     pub holds: Holds,
+    /// That this is not what its spec takes, and the likely reason.
+    pub disagreement: Option<Disagreement>,
 }
 
 /// What a backup holds of an object.
@@ -252,7 +254,7 @@ pub fn explain(inputs: &Inputs<'_>, report: &Report, id: &ObjectId) -> Option<Ex
     Some(Explanation {
         git: teller.git(&object),
         live: teller.live(),
-        backups: teller.backups(),
+        backups: teller.backups(report),
         diffs: teller.diffs(),
         restore: teller.restore(false),
         restore_with_update: teller.restore(true),
@@ -347,7 +349,7 @@ impl Teller<'_, '_> {
         Some(self.join.engine.compare(wanted, &wanted.value(), &other.content.value(), side))
     }
 
-    fn backups(&self) -> Vec<CopyEvidence> {
+    fn backups(&self, report: &Report) -> Vec<CopyEvidence> {
         let mut all: Vec<&Backup> = self.join.inputs.backed_up.backups.iter().collect();
         all.sort_by(|a, b| (b.start, &b.name).cmp(&(a.start, &a.name)));
         let speaker = self.case.copies.speaker().map(|b| &b.name);
@@ -381,6 +383,7 @@ impl Teller<'_, '_> {
             speaks: speaker == Some(&b.name) && b.counts(),
             start: b.start,
             holds: holds(b),
+            disagreement: super::disagreements::of_object(&report.disagreements, &b.name, id).cloned(),
         };
         all.into_iter().map(of).collect()
     }

@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, Hasher, RandomState},
+    hash::{BuildHasher, Hash, Hasher, RandomState},
     sync::LazyLock,
 };
 
@@ -29,6 +29,11 @@ impl BuildHasher for Seeded {
     fn build_hasher(&self) -> Quick {
         Quick(self.0)
     }
+}
+
+/// A hash of a value, the same for equal values within this process.
+pub(super) fn hash_of(value: &impl Hash) -> u64 {
+    Seeded::default().hash_one(value)
 }
 
 /// Folds words by a wide multiplication.

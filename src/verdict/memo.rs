@@ -13,10 +13,15 @@ use serde_json::{Map, Value};
 use super::{
     compared::{Past, Trio},
     derived::makers::{Sought, sought},
+    disagreements::Remembered,
     fast::{FastMap, quick_hash},
     schemas::PairPrint,
 };
-use crate::object::{BodyError, Fingerprint, Object, ObjectId, Packed, Place};
+use crate::{
+    object::{BodyError, Fingerprint, Object, ObjectId, Packed, Place},
+    report::model::Disagreement,
+    witness::Backup,
+};
 
 /// Entries that a memo keeps of each sort if nothing else is asked for: enough for some 200,000 objects.
 const DEFAULT_CAP: usize = 200_000;
@@ -107,6 +112,7 @@ pub struct Memo {
     labels: RefCell<Cache<Fingerprint, Arc<Map<String, Value>>>>,
     definitions: RefCell<Cache<Fingerprint, Arc<Definition>>>,
     schemas: RefCell<Cache<Fingerprint, Option<Arc<crate::drift::schema::Definition>>>>,
+    unexpected: RefCell<Vec<Remembered>>,
 }
 
 impl Default for Memo {
@@ -137,6 +143,7 @@ impl Memo {
             labels: RefCell::default(),
             definitions: RefCell::default(),
             schemas: RefCell::default(),
+            unexpected: RefCell::default(),
         }
     }
 
@@ -167,6 +174,7 @@ impl Memo {
         self.labels.borrow_mut().sweep(round);
         self.definitions.borrow_mut().sweep(round);
         self.schemas.borrow_mut().sweep(round);
+        self.unexpected.borrow_mut().retain(|r| r.used == round);
     }
 
     fn try_remember<K: Eq + Hash, V: Clone, E>(
@@ -251,6 +259,29 @@ impl Memo {
         let cache = self.schemas.borrow();
         let used = cache.entries.values().filter(|(_, used)| *used == round).filter_map(|(d, _)| d.as_ref());
         used.filter_map(|d| Some((d.gk.clone(), d.problem.clone()?))).collect()
+    }
+
+    /// What a backup holds beyond its spec, which is a matter of its archive and of what `key` stands for. Nothing, if a body could not be read:
+    /// it may be the next time.
+    pub(super) fn unexpected(
+        &self,
+        backup: &Backup,
+        key: u64,
+        make: impl FnOnce() -> Result<Vec<Disagreement>, BodyError>,
+    ) -> Arc<Vec<Disagreement>> {
+        let Ok(archive) = backup.content.archive() else { return Arc::default() };
+        let used = self.round.get();
+        let same = |r: &&mut Remembered| Arc::ptr_eq(&r.archive, archive) && r.key == key && r.scope == backup.scope;
+        if let Some(known) = self.unexpected.borrow_mut().iter_mut().find(same) {
+            known.used = used;
+            return known.found.clone();
+        }
+        let Ok(found) = make().map(Arc::new) else { return Arc::default() };
+        if self.cap > 0 {
+            let (archive, scope) = (archive.clone(), backup.scope.clone());
+            self.unexpected.borrow_mut().push(Remembered { archive, scope, key, found: found.clone(), used });
+        }
+        found
     }
 
     /// What a CustomResourceDefinition defines; empty texts if it is not one.

@@ -116,6 +116,8 @@ pub struct Backup {
     pub remarks: Vec<Remark>,
     /// What its log of errors says it failed on.
     pub missing: Vec<MissingObject>,
+    /// When its Backup object was made, by the API server's clock; of one that was synced from the bucket, when that was.
+    pub created: Option<Timestamp>,
     /// `status.startTimestamp`: the time it speaks for.
     pub start: Option<Timestamp>,
     /// `status.completionTimestamp`.
@@ -152,6 +154,11 @@ pub struct MissingObject {
 }
 
 impl Backup {
+    /// When it began, or was asked for if it never did.
+    pub fn at(&self) -> Option<Timestamp> {
+        self.start.or(self.created)
+    }
+
     /// Whether it may be the one that speaks for an object. One whose archive is damaged may: what it held is not known, so an older
     /// backup must not answer in its place.
     pub fn counts(&self) -> bool {
@@ -199,6 +206,8 @@ pub struct Archive {
     pub unreadable: HashSet<Text>,
     /// Bytes inflated.
     pub bytes: u64,
+    /// The highest resourceVersion in it, Events left out (they may be numbered by a store of their own); `None` if none is a number.
+    pub newest_version: Option<u64>,
 }
 
 /// A Velero Schedule.
@@ -212,6 +221,14 @@ pub struct Schedule {
     pub paused: bool,
     /// When it was created.
     pub created: Option<Timestamp>,
+    /// `status.lastBackup`: when the newest backup was submitted; says nothing about its success.
+    pub last_backup: Option<Timestamp>,
+    /// When Velero looks for the next run from: the newest backup, else the creation, or the last run that was skipped if that is later.
+    pub counts_from: Timestamp,
+    /// `spec.skipImmediately`: whether the next run that is due is to be skipped.
+    pub skip_immediately: Option<bool>,
+    /// `spec.template.ttl`: how long its backups are kept, if it says so.
+    pub ttl: Option<Duration>,
     /// When the next backup is due; absent if paused, unreadable or never.
     pub next_due: Option<Timestamp>,
     /// The longest gap that the expression allows.

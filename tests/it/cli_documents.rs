@@ -76,6 +76,27 @@ fn every_report_fits_the_published_schema() {
 }
 
 #[test]
+fn what_coverage_prints_fits_the_schema_that_is_published_for_it() {
+    let world = World::new();
+    let schema = Schema::of(&world, "coverage");
+    let plan = world.home().join("plan.yaml");
+    std::fs::write(&plan, "{kind: Backup, metadata: {name: p}, spec: {includedNamespaces: ['*', shop]}}").expect("written");
+    let plan = plan.display().to_string();
+    for (what, args) in [("its schedules", &[][..]), ("everything", &["--all"]), ("a backup that does not exist yet", &["--backup", &plan])] {
+        let form = |form: &'static str| world.run(&[&["coverage", "-o", form], args].concat()).ended(0).out;
+        let json: Value = serde_json::from_str(&form("json")).expect("JSON");
+        assert!(json["plans"].as_array().is_some_and(|p| !p.is_empty()) && json["rows"].as_array().is_some_and(|r| !r.is_empty()), "{what}: {json}");
+        schema.fits(what, &json);
+        schema.fits(what, &serde_yaml::from_str(&form("yaml")).expect("YAML"));
+        for (key, spoilt) in [("plans", Value::from("many")), ("objects", Value::Null), ("schema", Value::from(1)), ("now", Value::from(3))] {
+            let mut other = json.clone();
+            other[key] = spoilt;
+            schema.refuses(&format!("{what} with another {key}"), &other);
+        }
+    }
+}
+
+#[test]
 fn what_the_daemon_serves_fits_the_schema_that_it_serves() {
     let folder = Folder::new("snapgap-documents-");
     let daemon = Daemon::start(&demo(&folder.path().join("world")));

@@ -16,6 +16,7 @@ use crate::support::{
     daemon::{Daemon, SOON, request},
     git_repo::git_program,
     program::{Folder, Program, eventually, free_port},
+    prometheus::{encoded, filled, queries},
     tools,
 };
 
@@ -47,26 +48,6 @@ fn receiver() -> (u16, Arc<Mutex<Vec<Value>>>) {
         }
     });
     (port, got)
-}
-
-fn encoded(text: &str) -> String {
-    text.bytes().map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
-}
-
-/// Every query in a dashboard, with its title.
-fn queries(dashboard: &Value, out: &mut Vec<String>) {
-    match dashboard {
-        Value::Object(members) => {
-            for (key, value) in members {
-                match value.as_str() {
-                    Some(text) if key == "expr" => out.push(text.to_owned()),
-                    _ => queries(value, out),
-                }
-            }
-        }
-        Value::Array(items) => items.iter().for_each(|item| queries(item, out)),
-        _ => {}
-    }
 }
 
 /// Takes the newest backup once more, now.
@@ -158,10 +139,7 @@ fn prometheus_scrapes_it_alertmanager_tells_of_drift_and_every_panel_of_the_dash
     for rule in rules["data"]["groups"].as_array().expect("groups").iter().flat_map(|g| g["rules"].as_array().cloned().unwrap_or_default()) {
         assert_eq!(rule["health"], "ok", "{rule:#}");
     }
-    let mut all = Vec::new();
-    for board in ["snapgap-overview", "snapgap-backup"] {
-        queries(&serde_json::from_str(&read(&format!("dashboards/{board}.json"))).expect("JSON"), &mut all);
-    }
+    let all = [queries("snapgap-overview"), queries("snapgap-backup")].concat();
     assert!(all.len() > 15, "only {} queries were found", all.len());
     // What the annotations mark: a commit lands, and a backup is taken.
     let world = folder.path().join("world");
@@ -176,10 +154,7 @@ fn prometheus_scrapes_it_alertmanager_tells_of_drift_and_every_panel_of_the_dash
     another_backup(&world.join("backups"));
     let (mut empty, mut patience) = (Vec::new(), SOON);
     for text in &all {
-        let text = text.replace("$__rate_interval", "1m").replace("$__interval", "1m");
-        let text = text.replace("=~\"$schedule\"", "=~\".*\"").replace("=~\"$namespace\"", "=~\".*\"");
-        let text = text.replace("=~\"$cluster\"", "=~\"test\"").replace("=~\"$job\"", "=~\".*\"").replace("=~\"$app\"", "=~\".*\"");
-        assert!(!text.contains('$'), "a variable that the test does not know: {text}");
+        let text = filled(text);
         let begun = std::time::Instant::now();
         loop {
             let answer = query(&text);

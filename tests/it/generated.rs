@@ -96,9 +96,16 @@ fn the_example_of_the_configuration_is_accepted() {
 #[test]
 fn links_between_documents_lead_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for document in
-        ["README.md", "docs/configuration.md", "docs/cli.md", "docs/permissions.md", "docs/report.md", "docs/drift-causes.md", "docs/drift.md"]
-    {
+    for document in [
+        "README.md",
+        "docs/configuration.md",
+        "docs/cli.md",
+        "docs/permissions.md",
+        "docs/report.md",
+        "docs/drift-causes.md",
+        "docs/drift.md",
+        "docs/backups.md",
+    ] {
         let text = std::fs::read_to_string(root.join(document)).expect("a document");
         for target in text.split("](").skip(1).filter_map(|t| t.split(')').next()).filter(|t| !t.starts_with("http") && !t.starts_with('#')) {
             let file = root.join(document).with_file_name(target.split('#').next().unwrap_or_default());

@@ -9,6 +9,7 @@ pub mod git_repo;
 pub mod git_servers;
 pub mod manifests;
 pub mod program;
+pub mod prometheus;
 pub mod render;
 pub mod scale;
 pub mod scene;

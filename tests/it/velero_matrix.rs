@@ -10,17 +10,19 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use snapgap::{
     cluster::{self, Connection, Limits},
     config::ArchiveLimits,
-    object::{GroupKind, ObjectId, admit},
+    object::{GroupKind, Object, ObjectId, admit},
     velero::{
-        Scope, archive,
+        self, FileBackup, Scope, archive,
+        observed::{self, Subject},
         select::{Decision, Plan, View},
     },
-    witness::{Listing, Live},
+    witness::{Archive, Listing, Live, SideFiles},
 };
 
 use crate::{
@@ -91,11 +93,62 @@ fn normal(id: &ObjectId) -> String {
     if &*id.gk.kind == "Event" { ObjectId::new("", "Event", id.namespace.as_deref(), &id.name).to_string() } else { id.to_string() }
 }
 
-fn taken(velero: &Velero<'_>, backup: &str) -> BTreeSet<String> {
+fn taken(velero: &Velero<'_>, backup: &str) -> Archive {
     let limits = ArchiveLimits { entries: 100_000, object_bytes: 16 << 20, total_bytes: 1 << 30, time: Duration::from_secs(60) };
     let file = fs::File::open(velero.file(backup, ".tar.gz")).unwrap_or_else(|e| panic!("{backup}: {e}"));
-    let archive = archive::read(file, backup, &limits, &redactor()).unwrap_or_else(|e| panic!("{backup}: {e}"));
-    archive.objects.keys().map(normal).collect()
+    archive::read(file, backup, &limits, &redactor()).unwrap_or_else(|e| panic!("{backup}: {e}"))
+}
+
+/// Every backup by its own effective spec, as Velero wrote it back, against its archive and the cluster: rows, and backups and objects compared.
+fn disagreements(files: &[FileBackup], objects: &[Value], live: &Live) -> (Vec<String>, usize, u64) {
+    let cluster = velero::Cluster { uid: live.cluster_uid.clone(), ..velero::Cluster::default() };
+    let backed_up = velero::assess(objects.iter(), files.to_vec(), Vec::new(), &cluster, Timestamp::now());
+    let view = View::of(live, NAMESPACE);
+    let (mut rows, mut compared, mut predicted) = (Vec::new(), 0, 0);
+    for backup in &backed_up.backups {
+        let Some(subject) = Subject::of(backup) else { continue };
+        let (agreement, found) = observed::compare(&subject, &view, live, NAMESPACE).expect("bodies are in memory");
+        assert_eq!(agreement.predicted, agreement.held + agreement.missing);
+        compared += 1;
+        predicted += agreement.predicted;
+        rows.extend(found.iter().map(|d| format!("{}: {} {} ({}): {}", backup.name, d.mismatch.name(), d.id, d.reason, d.why)));
+    }
+    (rows, compared, predicted)
+}
+
+/// An archive without one object and with another one, and whether that makes a difference.
+fn tamper(file: &FileBackup, less: &ObjectId, more: &Arc<Object>) -> (FileBackup, bool, bool) {
+    let mut archive = (**file.content.as_ref().expect("read")).clone();
+    let completed = file.object.as_ref().is_some_and(|b| b["status"]["phase"] == "Completed");
+    let lost = archive.objects.contains_key(less);
+    archive.objects = archive.objects.values().filter(|o| o.id != *less).cloned().collect();
+    // What a partially failed one holds may have been led to by what it failed on.
+    let gained = completed && archive.objects.insert(more.clone()).is_none();
+    (FileBackup { content: Ok(Arc::new(archive)), ..file.clone() }, lost, gained)
+}
+
+/// A cluster goes on living: labels come and go, what led to others leads to something else, objects are made and deleted.
+fn go_on(plane: &ControlPlane) {
+    let all = ["label", "--overwrite", "-A", "--all"];
+    for (kinds, label) in [
+        ("configmaps", "app=other"),
+        ("secrets", "tier=web"),
+        ("services", "velero.io/exclude-from-backup=true"),
+        ("serviceaccounts", "app=cart"),
+        ("persistentvolumeclaims", "team=a"),
+    ] {
+        plane.kubectl(&[&all[..], &[kinds, label]].concat());
+    }
+    plane.kubectl(&["label", "configmaps", "-A", "--all", "velero.io/exclude-from-backup-"]);
+    plane.kubectl(&["label", "namespaces", "--overwrite", "shop", "pay", "x1", "team=c"]);
+    plane.kubectl(&["delete", "pods", "-n", "pay", "--all", "--grace-period=0", "--force"]);
+    plane.kubectl(&["delete", "configmaps", "-n", "shop", "settings-1"]);
+    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "made-later"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:discovery"},
+        "subjects": [{"kind": "ServiceAccount", "namespace": "shop", "name": "worker"}]});
+    plane.kubectl_with(&["create"], &binding.to_string());
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "made-later", "namespace": "shop", "labels": {"app": "cart"}}});
+    plane.kubectl_with(&["create"], &map.to_string());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -119,6 +172,7 @@ async fn what_a_backup_takes_is_what_was_predicted_object_by_object() {
     let view = View::of(&live, NAMESPACE);
     println!("{} objects, {} of them in {} namespaces", live.objects.len(), live.objects.keys().filter(|id| id.namespace.is_some()).count(), 12);
     let (mut wrong, mut refused, mut compared) = (Vec::new(), 0, 0);
+    let mut files = Vec::new();
     for (n, row) in rows.iter().enumerate() {
         let scope = Scope::of_backup(&row.spec, false);
         let plan = Plan::of(&scope, &view);
@@ -140,7 +194,17 @@ async fn what_a_backup_takes_is_what_was_predicted_object_by_object() {
         if !velero.file(&name(n), ".tar.gz").is_file() {
             continue;
         }
-        let found = taken(&velero, &name(n));
+        let archive = taken(&velero, &name(n));
+        let found: BTreeSet<String> = archive.objects.keys().map(normal).collect();
+        files.push(FileBackup {
+            name: name(n).as_str().into(),
+            object: Some(ended[&name(n)].clone()),
+            start: None,
+            content: Ok(Arc::new(archive)),
+            damage: None,
+            cluster_uid: None,
+            side: SideFiles::default(),
+        });
         let mut predicted = BTreeSet::new();
         for (id, decision) in plan.decisions() {
             match decision {
@@ -158,5 +222,32 @@ async fn what_a_backup_takes_is_what_was_predicted_object_by_object() {
     }
     println!("{} specs, {refused} refused as predicted, {compared} objects taken", rows.len());
     assert!(wrong.is_empty(), "{} things of {} specs:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
+    // The same of each backup by what Velero wrote back, and again after the cluster has gone on living: none disagrees.
+    let mut objects: Vec<Value> = ended.into_values().collect();
+    objects.extend(velero.all("BackupStorageLocation"));
+    let (said, backups, predicted) = disagreements(&files, &objects, &live);
+    println!("{backups} backups by their effective specs, {predicted} objects that live taken for certain");
+    assert!(said.is_empty(), "{} disagreements:\n{}", said.len(), said.join("\n"));
+    assert!(backups >= 120 && predicted > 10_000, "{backups} {predicted}");
+    // A Secret less in every archive and a class more: each is found wherever it matters.
+    let (secret, class) = (ObjectId::new("", "Secret", Some("team-a"), "plain"), ObjectId::new("storage.k8s.io", "StorageClass", None, "slow"));
+    let tampered: Vec<_> = files.iter().map(|f| tamper(f, &secret, live.objects.get(&class).expect("a class"))).collect();
+    let names = |which: fn(&(FileBackup, bool, bool)) -> bool| -> BTreeSet<String> {
+        tampered.iter().filter(|t| which(t)).map(|(f, ..)| f.name.to_string()).collect()
+    };
+    let (less, more) = (names(|t| t.1), names(|t| t.2));
+    let (said, ..) = disagreements(&tampered.iter().map(|(f, ..)| f.clone()).collect::<Vec<_>>(), &objects, &live);
+    let told =
+        |word: &str| -> BTreeSet<String> { said.iter().filter(|s| s.contains(word)).filter_map(|s| Some(s.split_once(':')?.0.to_owned())).collect() };
+    println!("{} archives without the Secret, {} with a class too many", less.len(), more.len());
+    assert_eq!(told("missing_from_backup Secret team-a/plain"), less);
+    assert_eq!(told("unexpected_in_backup StorageClass.storage.k8s.io slow"), more);
+    assert!(said.len() == less.len() + more.len() && less.len() >= 30 && more.len() >= 60, "{}", said.join("\n"));
+    go_on(&plane);
+    let later = read(&plane).await;
+    let (said, backups, predicted) = disagreements(&files, &objects, &later);
+    println!("later: {backups} backups, {predicted} objects that live taken for certain");
+    assert!(said.is_empty(), "{} disagreements with the cluster as it went on:\n{}", said.len(), said.join("\n"));
+    assert!(backups >= 120 && predicted > 5000, "{backups} {predicted}");
     assert!(rows.len() >= 120 && live.objects.len() >= 400 && refused >= 10 && compared > 10_000);
 }

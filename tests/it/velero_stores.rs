@@ -2,8 +2,9 @@
 
 use std::{fs, io::Read as _, path::Path, process::Command, sync::Arc, time::Duration};
 
+use http::Method;
 use jiff::Timestamp;
-use object_store::{ObjectStoreExt as _, aws::AmazonS3Builder};
+use object_store::{ObjectStoreExt as _, aws::AmazonS3Builder, signer::Signer as _};
 use serde_json::{Value, json};
 use snapgap::{
     cluster::{self, Connection, Limits},
@@ -13,8 +14,12 @@ use snapgap::{
     },
     object::{Object, ObjectId, Redactor},
     stages::backups::BackupStage,
-    velero::store::{Bucket, Coordinates, feed::Feed},
-    witness::{BackedUp, Backup, BackupContent, BackupState, Live},
+    velero::store::{
+        Bucket, Coordinates,
+        feed::{self, Feed},
+        signed::{self, SignedUrl},
+    },
+    witness::{BackedUp, Backup, BackupContent, BackupState, Live, RestoreAction, Side, ToldBy},
 };
 
 use crate::support::{
@@ -94,6 +99,20 @@ fn backup<'b>(of: &'b BackedUp, name: &str) -> &'b Backup {
         .unwrap_or_else(|| panic!("no backup {name}: {:?}", of.backups.iter().map(|b| &b.name).collect::<Vec<_>>()))
 }
 
+/// Makes a restore and says how it ended.
+fn restored(velero: &Velero<'_>, name: &str, spec: Value) -> String {
+    velero.create("Restore", name, &spec);
+    velero.ended("Restore", name)["status"]["phase"].as_str().unwrap_or_default().to_owned()
+}
+
+/// How many objects a restore made, by the list that Velero wrote of it.
+fn made_by(of: &BackedUp, restore: &str) -> usize {
+    let restore = of.restores.iter().find(|r| &*r.name == restore).unwrap_or_else(|| panic!("no restore {restore}"));
+    assert!(restore.files.results.read().is_some(), "{:?}", restore.files.results);
+    let items = restore.files.items.read().unwrap_or_else(|| panic!("what it did was not read: {:?}", restore.files.items.failure()));
+    items.iter().filter(|i| i.action == RestoreAction::Created).count()
+}
+
 fn unread(of: &BackedUp, name: &str) -> (String, String) {
     match &backup(of, name).content {
         BackupContent::Unread(failure) | BackupContent::Damaged(failure) => (failure.reason.to_string(), failure.message.clone()),
@@ -137,6 +156,22 @@ async fn a_bucket_is_read_by_its_locations_coordinates_and_without_a_cluster() {
     assert_eq!(unread(&found, "first").0, "not_needed");
     let all = load(&format!("velero: {{read: all, stores: [{{location: default, credentials_file: '{cloud}'}}]}}"), folder.path());
     holds_what_is_served(&look(&all, &now).await, "first", &now);
+    // What lies beside the archives, and what restores did: by the bucket's own listing, with nobody asked.
+    assert_eq!(restored(&velero, "drill", json!({"backupName":"second","namespaceMapping":{"shop":"shop-drill"}})), "Completed");
+    velero.create("Backup", "gaps", &json!({"includedNamespaces":["shop","no-such"]}));
+    assert_eq!(velero.ended("Backup", "gaps")["status"]["phase"], "PartiallyFailed");
+    let now = live(&plane.admin()).await;
+    let found = look(&by_location, &now).await;
+    let side = &backup(&found, "second").side;
+    assert!(matches!((&side.results, &side.volumes, &side.listed), (Side::Read(_), Side::Read(_), Side::Unread)), "{side:?}");
+    let side = &backup(&found, "gaps").side;
+    let said = side.results.read().expect("its errors are read").errors.iter().any(|e| e.message.contains("no-such"));
+    assert!(said && side.listed.read().is_some_and(|l| l.len() >= 46), "{side:?}");
+    let made = made_by(&found, "drill");
+    assert!(made >= 46, "{made} objects were made");
+    velero.plane.kubectl(&["delete", "backups.velero.io", "gaps", "-n", "velero", "--wait=true"]);
+    fs::remove_dir_all(velero.root().join("backups/gaps")).expect("removed");
+    let now = live(&plane.admin()).await;
     // What was read lies in the cache: a second look needs no archive.
     store.away();
     let nothing = look(&by_location, &now).await;
@@ -152,6 +187,8 @@ async fn a_bucket_is_read_by_its_locations_coordinates_and_without_a_cluster() {
     let dead = Live::default();
     let found = look(&load(&alone, folder.path()), &dead).await;
     assert_eq!((found.backups.len(), backup(&found, "second").state, found.as_of.is_some()), (2, BackupState::Restorable, true));
+    // A restore that only the bucket tells of.
+    assert_eq!((made_by(&found, "drill"), found.restores[0].by), (made, ToldBy::Bucket));
     holds_what_is_served(&found, "second", &now);
     // As a plain folder.
     let plain = format!("velero: {{stores: [{{provider: folder, path: '{}', prefix: east}}]}}", store.bucket().display());
@@ -234,7 +271,20 @@ async fn a_download_through_velero_is_opt_in_and_every_way_to_fail_has_its_reaso
         !matches!(&backup(&found, "first").content, BackupContent::Unread(f) if &*f.reason == "download_forbidden")
     });
     assert!(holds_what_is_served(&found, "first", &now) >= 46);
+    let side = &backup(&found, "first").side;
+    assert!(matches!((&side.results, &side.volumes, &side.listed), (Side::Read(_), Side::Read(_), Side::Unread)), "{side:?}");
     assert!(velero.all("DownloadRequest").is_empty(), "the request is taken away");
+    // What a restore did, and what a partially failed backup set out to write.
+    assert_eq!(restored(&velero, "drill", json!({"backupName":"first","namespaceMapping":{"shop":"shop-drill"}})), "Completed");
+    assert_eq!(velero.back_up("gaps", &json!({"includedNamespaces":["shop","no-such"]}))["status"]["phase"], "PartiallyFailed");
+    let later = live(&plane.admin()).await;
+    let found = look(&config, &later).await;
+    assert!(made_by(&found, "drill") >= 46 && found.restores[0].by == ToldBy::Velero);
+    let side = &backup(&found, "gaps").side;
+    assert!(side.results.read().is_some_and(|r| !r.errors.is_empty()) && side.listed.read().is_some_and(|l| l.len() >= 46), "{side:?}");
+    assert!(velero.all("DownloadRequest").is_empty(), "those of small files too");
+    velero.plane.kubectl(&["delete", "backups.velero.io", "gaps", "-n", "velero", "--wait=true"]);
+    fs::remove_dir_all(velero.root().join("backups/gaps")).expect("removed");
     // The program as a whole, as talkative as it can be: the signed address is in nothing that it says.
     fs::write(folder.path().join("snapgap.yaml"), text(&kubeconfig, "60s")).expect("written");
     let args = ["report", "-o", "json", "--all", "-f", "snapgap.yaml", "--log-level", LOUD];
@@ -357,5 +407,37 @@ async fn a_dropped_connection_is_taken_up_by_a_range_request_for_the_same_conten
         } else {
             assert!(rest.expect("whole") == content && verdict.error().is_none(), "every byte, once");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_address_that_expired_or_is_refused_says_so_and_shows_nothing_of_itself() {
+    let store = Store::start();
+    let server = AmazonS3Builder::new()
+        .with_endpoint(store.url())
+        .with_allow_http(true)
+        .with_bucket_name(BUCKET)
+        .with_access_key_id(ACCESS_KEY)
+        .with_secret_access_key(SECRET_KEY)
+        .build()
+        .expect("a client");
+    let path = "backups/b/b.tar.gz".into();
+    server.put(&path, b"content".to_vec().into()).await.expect("uploaded");
+    let sign = async |seconds| server.signed_url(Method::GET, &path, Duration::from_secs(seconds)).await.expect("signed").to_string();
+    let fetch = async |address: String| {
+        let file = signed::file(SignedUrl::new(address), "b.tar.gz", &[]).expect("a file");
+        feed::whole(&*file, "b.tar.gz", 1 << 20).await
+    };
+    assert_eq!(fetch(sign(60).await).await.expect("it holds"), b"content");
+    let short = sign(1).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let tampered = sign(60).await.replace("X-Amz-Signature=", "X-Amz-Signature=0");
+    let nothing = server.signed_url(Method::GET, &"backups/b/other".into(), Duration::from_secs(60)).await.expect("signed").to_string();
+    for (address, kind) in [(short, "download_expired"), (tampered, "download_refused"), (nothing, "download_missing")] {
+        let error = fetch(address).await.expect_err("refused");
+        let told = format!("{error} {error:?}");
+        println!("{kind}: {error}");
+        assert_eq!(error.kind(), kind, "{told}");
+        assert!(!told.contains("X-Amz") && !told.contains(ACCESS_KEY), "{told}");
     }
 }

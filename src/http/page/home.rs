@@ -12,13 +12,14 @@ pub use rows::{AppRow, BackupRow, CauseRow, DriftRow, FieldRow, LostRow, OpenRow
 use super::{
     STYLE,
     headline::Headline,
-    text::{When, count, shown},
+    text::{When, count, cut, shown},
 };
 use crate::{
     config::Layer,
     report::{
         Report,
-        model::{ObjectReport, Recovery, VolumeReport, WindowScope, WindowState},
+        groups::backups::unfiltered,
+        model::{Disagreement, DisagreementReport, ObjectReport, Recovery, VolumeReport, WindowScope, WindowState},
     },
 };
 
@@ -116,6 +117,14 @@ pub struct Choice {
     pub chosen: bool,
 }
 
+/// What looks like everything and is not.
+pub struct Trap {
+    /// The schedule or backup.
+    pub name: String,
+    /// What it leaves out, and the line that heals it.
+    pub text: String,
+}
+
 /// One line of what the page is as of.
 pub struct AsOfRow {
     /// The witness.
@@ -156,6 +165,8 @@ pub struct Home {
     blind: Vec<rows::BlindRow>,
     blind_quiet: usize,
     backups: Section<BackupRow>,
+    mismatches: Section<rows::MismatchRow>,
+    traps: Vec<Trap>,
     schedules: Vec<ScheduleRow>,
     locations: Vec<rows::LocationRow>,
     apps: Vec<AppRow>,
@@ -206,6 +217,8 @@ impl Home {
             blind: report.blind_spots.iter().filter(|spot| spot.matters).map(rows::BlindRow::new).collect(),
             blind_quiet: report.blind_spots.iter().filter(|spot| !spot.matters).count(),
             backups: section(report.backups.iter().collect(), "backups", &query, |b| BackupRow::new(b, now)),
+            traps: unfiltered(report).into_iter().map(|(name, text)| Trap { name: shown(&name), text: cut(&text, 600) }).collect(),
+            mismatches: section(mismatches(report), "mismatches", &query, |(d, o)| rows::MismatchRow::new(d, o, now)),
             schedules: report.schedules.iter().map(|s| ScheduleRow::new(s, now)).collect(),
             locations: report.locations.iter().map(rows::LocationRow::new).collect(),
             apps: report.apps.iter().filter(|a| admits_app(&query, &a.name.0, a.layer)).map(|a| AppRow::new(a, now)).collect(),
@@ -220,6 +233,11 @@ impl Home {
     fn style(&self) -> &'static str {
         STYLE
     }
+}
+
+/// Objects on which the newest backups and their specs disagree.
+fn mismatches(report: &Report) -> Vec<(&DisagreementReport, &Disagreement)> {
+    report.disagreements.iter().filter(|d| d.newest).flat_map(|d| d.objects.iter().map(move |o| (d, o))).collect()
 }
 
 fn admits_app(query: &Query, name: &str, layer: Layer) -> bool {

@@ -6,7 +6,10 @@ use jiff::Timestamp;
 
 use super::{super::table, Sheet, flag};
 use crate::{
-    report::{Report, model::BackupReport},
+    report::{
+        Report,
+        model::{BackupReport, Mismatch},
+    },
     witness::BackupState,
 };
 
@@ -17,6 +20,14 @@ pub(super) fn put(sheet: &mut Sheet, report: &Report) {
         sheet.put(&table::SCHEDULE_PAUSED, &[name], flag(schedule.paused));
         if let Some(seconds) = schedule.interval_seconds {
             sheet.put(&table::SCHEDULE_INTERVAL, &[name], seconds as f64);
+        }
+        sheet.put(&table::SCHEDULE_OVERDUE, &[name], schedule.overdue_runs as f64);
+        sheet.put(&table::SCHEDULE_FAILED, &[name], schedule.failed_runs as f64);
+        if schedule.interval_seconds.is_some() && schedule.ttl_seconds.is_some() {
+            sheet.put(&table::SCHEDULE_GAP, &[name], schedule.retention_gap_seconds as f64);
+        }
+        if let Some(left) = schedule.left_out.as_ref().filter(|l| l.unfiltered) {
+            sheet.put(&table::SCHEDULE_LEFT_OUT, &[name], left.own as f64);
         }
         sheet.time(&table::SCHEDULE_CREATED, &[name], schedule.created);
         sheet.time(&table::SCHEDULE_NEXT, &[name], schedule.next_due);
@@ -44,6 +55,12 @@ fn one_schedule(sheet: &mut Sheet, schedule: &str, backups: &[&BackupReport]) {
     if let Some(objects) = newest.and_then(|b| b.objects) {
         sheet.put(&table::BACKUP_OBJECTS, &[schedule], objects as f64);
     }
+    let read = backups.iter().filter(|b| b.state.usable() && b.start.is_some() && b.agreement.is_some()).max_by_key(|b| b.start);
+    if let Some(agreement) = read.and_then(|b| b.agreement.as_ref()) {
+        for (mismatch, count) in [(Mismatch::MissingFromBackup, agreement.missing), (Mismatch::UnexpectedInBackup, agreement.unexpected)] {
+            sheet.put(&table::BACKUP_DISAGREEING, &[schedule, mismatch.name()], count as f64);
+        }
+    }
     let mut phases: BTreeMap<&str, u32> = table::PHASES.iter().map(|phase| (*phase, 0)).chain([("other", 0)]).collect();
     let mut rejected: BTreeMap<&str, u32> = table::REJECTIONS.iter().map(|reason| (*reason, 0)).collect();
     for backup in backups {
@@ -64,7 +81,8 @@ fn one_schedule(sheet: &mut Sheet, schedule: &str, backups: &[&BackupReport]) {
 
 /// Why a backup does not count although it is no older than the newest one that does. One that is still being made is not rejected.
 fn rejection(backup: &BackupReport, newest_usable: Option<Timestamp>) -> Option<&'static str> {
-    if backup.start.is_some_and(|start| newest_usable.is_some_and(|usable| start < usable)) {
+    // One that was refused never began; when it was asked for tells how old it is.
+    if backup.start.or(backup.created).is_some_and(|at| newest_usable.is_some_and(|usable| at < usable)) {
         return None;
     }
     match backup.state {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Drift, Recovery};
+use super::{Agreement, Drift, LeftOut, Recovery};
 use crate::{
     config::{AppName, Layer, SourceName},
     object::Text,
@@ -86,6 +86,8 @@ pub struct BackupReport {
     pub missing: Vec<MissingObject>,
     /// Velero's phase.
     pub phase: Text,
+    /// When its Backup object was made; of one that was synced from the bucket, when that was.
+    pub created: Option<Timestamp>,
     /// The time it speaks for.
     pub start: Option<Timestamp>,
     /// When it was done.
@@ -98,35 +100,10 @@ pub struct BackupReport {
     pub unread: Option<Failure>,
     /// Objects for which it is the newest usable backup.
     pub speaks_for: u64,
-}
-
-/// One schedule.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ScheduleReport {
-    /// Name.
-    pub name: Text,
-    /// Cron expression.
-    pub cron: Text,
-    /// Paused.
-    pub paused: bool,
-    /// Storage location.
-    pub location: Option<Text>,
-    /// When it was created.
-    pub created: Option<Timestamp>,
-    /// Start of its newest usable backup.
-    pub last_usable_start: Option<Timestamp>,
-    /// Expiration of its newest usable backup.
-    pub last_usable_expiration: Option<Timestamp>,
-    /// Objects in its newest usable backup.
-    pub last_usable_objects: Option<u64>,
-    /// Next due.
-    pub next_due: Option<Timestamp>,
-    /// The longest gap the expression allows, in seconds.
-    pub interval_seconds: Option<u64>,
-    /// Its backups by state; every state is present.
-    pub backups: BTreeMap<BackupState, u64>,
-    /// What is wrong with it.
-    pub problem: Option<String>,
+    /// Its content against what its spec takes; absent if either is not known.
+    pub agreement: Option<Agreement>,
+    /// Of a usable one that names no filter: what lives and is not in it although it looks like everything.
+    pub left_out: Option<LeftOut>,
 }
 
 /// One storage location.

@@ -86,7 +86,7 @@ impl DownloadStage {
     }
 
     /// A connection, and the CA bundles to trust.
-    async fn reach(&mut self, backup: &custom::Backup, live: &Live) -> Result<(Connection, Vec<Vec<u8>>), StoreError> {
+    async fn reach(&mut self, location: Option<&str>, live: &Live) -> Result<(Connection, Vec<Vec<u8>>), StoreError> {
         let setup = |what: String| StoreError::new("DownloadRequest", Fault::Setup(what));
         let connection = match &self.connection {
             Some(connection) => connection.clone(),
@@ -99,12 +99,12 @@ impl DownloadStage {
             Some(path) => Some(std::fs::read(path).map_err(|e| setup(format!("cannot read ca_file {}: {e}", path.display())))?),
             None => None,
         };
-        let of_location = authority(live, &self.namespace, backup.location.as_deref());
+        let of_location = authority(live, &self.namespace, location);
         Ok((connection, own.into_iter().chain(of_location).collect()))
     }
 
     async fn fetch(&mut self, backup: &custom::Backup, live: &Live, library: &Library, cache: String, now: Timestamp) -> Result<Outcome, StoreError> {
-        let (connection, bundles) = self.reach(backup, live).await?;
+        let (connection, bundles) = self.reach(backup.location.as_deref(), live).await?;
         let bundles: Vec<&[u8]> = bundles.iter().map(Vec::as_slice).collect();
         let name = &*backup.head.name;
         let answered = download::ask(&connection, &self.namespace, "BackupContents", name, self.settings.timeout).await?;
@@ -122,10 +122,10 @@ impl DownloadStage {
     /// What Velero wrote beside an archive, as far as it gives it out.
     async fn beside(&mut self, backup: &custom::Backup, live: &Live) -> SideFiles {
         let mut side = SideFiles::default();
-        for file in SideFile::ALL {
+        for file in SideFile::ALL.into_iter().filter(|f| f.matters(&backup.phase)) {
             let Some(kind) = file.download_kind() else { continue };
             let name = file.name(&backup.head.name);
-            match self.small(backup, live, kind, &name).await {
+            match self.small(&backup.head.name, backup.location.as_deref(), live, kind, &name).await {
                 Ok(bytes) => side.take(file, &name, Ok(Some(&bytes))),
                 Err(e) if e.kind() == "download_missing" => side.take(file, &name, Ok(None)),
                 Err(e) => side.take(file, &name, Err(Failure::from(&e))),
@@ -134,10 +134,11 @@ impl DownloadStage {
         side
     }
 
-    async fn small(&mut self, backup: &custom::Backup, live: &Live, kind: &str, name: &str) -> Result<Vec<u8>, StoreError> {
-        let (connection, bundles) = self.reach(backup, live).await?;
+    /// A small file of a backup or restore, whole.
+    pub async fn small(&mut self, of: &str, location: Option<&str>, live: &Live, kind: &str, name: &str) -> Result<Vec<u8>, StoreError> {
+        let (connection, bundles) = self.reach(location, live).await?;
         let bundles: Vec<&[u8]> = bundles.iter().map(Vec::as_slice).collect();
-        let answered = download::ask(&connection, &self.namespace, kind, &backup.head.name, self.settings.timeout).await?;
+        let answered = download::ask(&connection, &self.namespace, kind, of, self.settings.timeout).await?;
         let read = match signed::file(answered.url.clone(), name, &bundles) {
             Ok(file) => feed::whole(&*file, name, MAX_BYTES).await,
             Err(e) => Err(e),

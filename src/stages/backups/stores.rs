@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::choose::{self, Outcome, ended, why_unread};
+use super::{
+    choose::{self, Outcome, ended, why_unread},
+    restores::Shelf,
+};
 use crate::{
     config::{ReadBackups, SecretSource, Store},
     object::Text,
@@ -21,14 +24,14 @@ use crate::{
             listing::MARKER,
         },
     },
-    witness::{Failure, Live, SideFiles},
+    witness::{Failure, Live, RestoreFiles, SideFiles},
 };
 
 /// Bytes of a Backup object; the API server takes none larger than 3 MiB.
 const MAX_MARKER: u64 = 4 << 20;
 
 /// Backup objects that are fetched at once.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// One backup in the store.
 struct Stored {
@@ -46,6 +49,7 @@ pub(super) struct StoreStage {
     listed: Option<Timestamp>,
     tried: Option<Timestamp>,
     backups: BTreeMap<Text, Stored>,
+    restores: Shelf,
     /// Why the newest listing failed, if it did. What was listed before stays.
     failure: Option<Failure>,
 }
@@ -66,7 +70,7 @@ fn secret(source: &SecretSource) -> Result<String, Fault> {
 
 impl StoreStage {
     pub fn new(store: Store) -> Self {
-        Self { store, bucket: None, listed: None, tried: None, backups: BTreeMap::new(), failure: None }
+        Self { store, bucket: None, listed: None, tried: None, backups: BTreeMap::new(), restores: Shelf::default(), failure: None }
     }
 
     /// When the store was last listed.
@@ -153,7 +157,7 @@ impl StoreStage {
             let (outcome, side) = old.filter(same).map(|o| (o.outcome, o.side)).unwrap_or_default();
             self.backups.insert(name, Stored { listed, object, outcome, side });
         }
-        Ok(())
+        self.restores.look(bucket).await
     }
 
     /// Reads the archive that is wanted most, if there is one that is wanted. Says what it read.
@@ -169,7 +173,8 @@ impl StoreStage {
             Err(e) => Outcome::Failed(Failure::from(&e), now),
         };
         let failed = outcome.content(|| Failure::new("not_needed", "")).err().map(|f| f.reason);
-        let side = beside(bucket, &name, &self.backups.get(&name)?.listed).await;
+        let stored = self.backups.get(&name)?;
+        let side = beside(bucket, &name, &stored.listed, stored.object.as_ref().map_or("", |(_, b)| &b.phase)).await;
         if let Some(stored) = self.backups.get_mut(&name) {
             (stored.outcome, stored.side) = (outcome, side);
         }
@@ -188,6 +193,11 @@ impl StoreStage {
             all.iter().filter_map(|(_, s)| s.object.as_ref().ok().map(|(_, backup)| (backup, &s.outcome))).collect();
         let (name, stored) = all[choose::next(&asked, read, now)?];
         Some((name.clone(), stored.listed.archive(name)?.clone()))
+    }
+
+    /// What restores did, as far as it lies there.
+    pub fn restores(&self) -> impl Iterator<Item = &RestoreFiles> {
+        self.restores.tell()
     }
 
     /// What the store says, for the join with the cluster. `claimed` are the cluster's finished backups of this very location.
@@ -242,9 +252,9 @@ impl Stored {
 }
 
 /// What Velero wrote beside an archive. What the listing does not hold is not there.
-async fn beside(bucket: &Bucket, backup: &str, listed: &Listed) -> SideFiles {
+async fn beside(bucket: &Bucket, backup: &str, listed: &Listed, phase: &str) -> SideFiles {
     let mut side = SideFiles::default();
-    for file in SideFile::ALL {
+    for file in SideFile::ALL.into_iter().filter(|f| f.matters(phase)) {
         let name = file.name(backup);
         if !listed.files.contains_key(&name) {
             side.take(file, &name, Ok(None));

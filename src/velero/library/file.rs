@@ -96,6 +96,8 @@ struct Head {
     diagnostics: Vec<Diagnostic>,
     unreadable: Vec<Text>,
     bytes: u64,
+    #[serde(default)]
+    newest_version: Option<u64>,
     objects: usize,
 }
 
@@ -181,6 +183,7 @@ impl Draft {
             diagnostics: archive.diagnostics.clone(),
             unreadable: archive.unreadable.iter().cloned().collect(),
             bytes: archive.bytes,
+            newest_version: archive.newest_version,
             objects: archive.objects.len(),
         };
         let mut first = GzEncoder::new(Vec::new(), Compression::fast());
@@ -213,7 +216,7 @@ impl Keep for Draft {
 
 /// What came of looking for a file.
 pub(super) enum Loaded {
-    Good(Archive, Arc<FileShelf>),
+    Good(Arc<Archive>, Arc<FileShelf>),
     None,
     OtherKey,
     Damaged(String),
@@ -240,7 +243,7 @@ pub(super) fn load(path: &Path, redactor: &Redactor, known: &[Arc<Archive>]) -> 
     }
     let shelf = Arc::new(FileShelf { file, path: path.to_owned(), spoiled: AtomicBool::new(false) });
     match index(&shelf, known) {
-        Ok(archive) => Loaded::Good(archive, shelf),
+        Ok(archive) => Loaded::Good(Arc::new(archive), shelf),
         Err(e) => Loaded::Damaged(e.to_string()),
     }
 }
@@ -273,6 +276,7 @@ fn index(shelf: &Arc<FileShelf>, known: &[Arc<Archive>]) -> io::Result<Archive> 
         diagnostics: head.diagnostics,
         unreadable: head.unreadable.into_iter().collect(),
         bytes: head.bytes,
+        newest_version: head.newest_version,
         ..Archive::default()
     };
     loop {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    Decision, Left, Plan, Unsure,
+    Decision, Left, Plan, Then, Unsure,
     view::{Item, Links},
 };
 use crate::velero::scope::Tri;
@@ -13,9 +13,14 @@ impl Plan<'_, '_> {
     pub(super) fn related(&self, decisions: &mut [Decision]) {
         let taken = |d: &Decision| matches!(d, Decision::Listed | Decision::Beside(_));
         let mut open: Vec<usize> = (0..decisions.len()).filter(|n| taken(&decisions[*n])).collect();
+        let mut perhaps = Vec::new();
         while let Some(n) = open.pop() {
-            for to in self.leads_to(n) {
+            for (to, certain) in self.leads_to(n) {
                 if taken(&decisions[to]) {
+                    continue;
+                }
+                if !certain {
+                    perhaps.push(to);
                     continue;
                 }
                 match self.admitted(to) {
@@ -28,9 +33,14 @@ impl Plan<'_, '_> {
                 }
             }
         }
+        for to in perhaps {
+            if matches!(decisions[to], Decision::Left(_)) && self.admitted(to).is_ok() {
+                decisions[to] = Decision::Unsure(Unsure::Written);
+            }
+        }
         let mut open: Vec<usize> = (0..decisions.len()).filter(|n| matches!(decisions[*n], Decision::Unsure(_))).collect();
         while let Some(n) = open.pop() {
-            for to in self.leads_to(n) {
+            for (to, _) in self.leads_to(n) {
                 if matches!(decisions[to], Decision::Left(_)) && self.admitted(to).is_ok() {
                     decisions[to] = Decision::Unsure(Unsure::Beside(n));
                     open.push(to);
@@ -41,31 +51,37 @@ impl Plan<'_, '_> {
         self.unread_accounts(decisions);
     }
 
-    /// What an object leads to (pkg/util/actionhelpers, pkg/itemblock/actions).
-    fn leads_to(&self, n: usize) -> Vec<usize> {
+    /// What an object leads to (pkg/util/actionhelpers, pkg/itemblock/actions), each with whether it did at the moment that is spoken of.
+    fn leads_to(&self, n: usize) -> Vec<(usize, bool)> {
         let item = self.item(n);
         let namespace = item.id.namespace.as_deref();
+        let same = |n: usize| self.then(n) == Then::Same;
         let mut to = Vec::new();
         match &item.links {
             Links::None if item.id.gk.is("", "ServiceAccount") => {
                 let key = (namespace.unwrap_or_default().to_owned(), item.id.name.to_string());
-                for &binding in self.view.bindings.get(&key).into_iter().flatten() {
-                    to.push(binding);
+                for &binding in self.view.bindings.get(&key).into_iter().flatten().filter(|b| self.then(**b) != Then::NotYet) {
+                    to.push((binding, same(binding)));
                     if let Links::Binding { role, .. } = &self.item(binding).links {
-                        to.extend(self.view.find_named("rbac.authorization.k8s.io", "ClusterRole", None, role));
+                        let role = self.view.find_named("rbac.authorization.k8s.io", "ClusterRole", None, role);
+                        to.extend(role.map(|r| (r, same(binding))));
                     }
                 }
             }
             Links::None | Links::Binding { .. } => {}
             Links::Pod { claims, class, .. } => {
-                to.extend(class.as_ref().and_then(|c| self.view.find_named("scheduling.k8s.io", "PriorityClass", None, c)));
-                to.extend(claims.iter().filter_map(|c| self.view.find_named("", "PersistentVolumeClaim", namespace, c)));
+                let class = class.as_ref().and_then(|c| self.view.find_named("scheduling.k8s.io", "PriorityClass", None, c));
+                let claims = claims.iter().filter_map(|c| self.view.find_named("", "PersistentVolumeClaim", namespace, c));
+                // Neither can be changed in a Pod.
+                to.extend(class.into_iter().chain(claims).map(|n| (n, true)));
             }
             Links::Claim { volume: Some(volume), bound: true } => {
-                to.extend(self.view.find_named("", "PersistentVolume", None, volume));
+                to.extend(self.view.find_named("", "PersistentVolume", None, volume).map(|v| (v, same(n))));
                 let key = (namespace.unwrap_or_default(), item.id.name.to_string());
-                to.extend(self.view.pods_by_claim.get(&key).into_iter().flatten());
-                to.extend(self.grouped(n, item));
+                // Which of its Pods ran then is known of no other moment than now.
+                let pods = self.view.pods_by_claim.get(&key).into_iter().flatten();
+                to.extend(pods.map(|p| (*p, self.then.is_empty())));
+                to.extend(self.grouped(n, item).into_iter().map(|c| (c, same(n) && same(c))));
             }
             Links::Claim { .. } => {}
         }
@@ -148,7 +164,8 @@ impl Plan<'_, '_> {
         }
         for (n, item) in self.view.items.iter().enumerate() {
             let Links::Pod { claims, .. } = &item.links else { continue };
-            let there = |c: &String| self.view.find_named("", "PersistentVolumeClaim", item.id.namespace.as_deref(), c).is_some();
+            let claim = |c: &String| self.view.find_named("", "PersistentVolumeClaim", item.id.namespace.as_deref(), c);
+            let there = |c: &String| claim(c).is_some_and(|n| self.then(n) != Then::NotYet);
             if matches!(decisions[n], Decision::Listed | Decision::Beside(_)) && !claims.iter().all(there) {
                 decisions[n] = Decision::Left(Left::Fails);
             }

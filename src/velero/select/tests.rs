@@ -142,8 +142,8 @@ fn coverage_names_the_trap_and_the_line_that_heals_it() {
     let live = world();
     let view = View::of(&live, "velero");
     let scope = Scope::of_template(&json!({}), &[]);
-    let asked = [Asked { name: "schedule nightly".into(), scope: &scope, idle: None, next_due: None }];
-    let report = coverage(&asked, &view, jiff::Timestamp::UNIX_EPOCH);
+    let asked = [Asked { name: "schedule nightly".into(), scope: &scope, idle: None, next_due: None, newest: None }];
+    let report = coverage(&asked, &view, &live, "velero", jiff::Timestamp::UNIX_EPOCH);
     assert_eq!((report.objects, report.taken + report.left + report.unsure), (live.objects.len() as u64, report.objects));
     assert!(report.plans[0].unfiltered_trap && report.rows.iter().all(|r| r.says.len() == 1));
     let text = table(&report, false);

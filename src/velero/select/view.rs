@@ -9,10 +9,11 @@ use std::{
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::Moment;
 use crate::{
-    object::{GroupKind, Object, ObjectId, Text},
+    object::{BodyError, GroupKind, Object, ObjectId, Text},
     velero::{Names, selector::Labels},
-    witness::{KindState, Listing, Live},
+    witness::{Archive, KindState, Listing, Live},
 };
 
 /// Labels that a restore leaves behind and that are taken off every object when it is read.
@@ -35,13 +36,15 @@ pub(super) struct Item<'a> {
 impl Item<'_> {
     /// Its labels.
     pub fn labels(&self) -> &Labels<'static> {
-        self.labels.get_or_init(|| {
-            let json = self.object.content.json();
-            let labels = serde_json::from_str::<Labelled<'_>>(&json).unwrap_or_default().metadata.labels.unwrap_or_default();
-            let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-            labels.into_iter().map(|(k, v)| (own(k), own(v.unwrap_or_default()))).collect()
-        })
+        self.labels.get_or_init(|| labels_in(self.object))
     }
+}
+
+fn labels_in(object: &Object) -> Labels<'static> {
+    let json = object.content.json();
+    let labels = serde_json::from_str::<Labelled<'_>>(&json).unwrap_or_default().metadata.labels.unwrap_or_default();
+    let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+    labels.into_iter().map(|(k, v)| (own(k), own(v.unwrap_or_default()))).collect()
 }
 
 /// What an object leads to.
@@ -103,6 +106,15 @@ pub struct View<'a> {
     by_resource: HashMap<Text, usize>,
     pub(super) pods_by_claim: HashMap<(&'a str, String), Vec<usize>>,
     pub(super) bindings: HashMap<(String, String), Vec<usize>>,
+    captured: Option<Captured>,
+}
+
+/// What a view of an archive knows besides.
+#[derive(Debug)]
+struct Captured {
+    moment: Moment,
+    /// Namespaces that there were, as far as anybody knows; sorted.
+    namespaces: Vec<Text>,
 }
 
 #[derive(Default, Deserialize)]
@@ -120,31 +132,61 @@ struct Metadata<'a> {
 impl<'a> View<'a> {
     /// Of what a cluster runs. `velero` is the namespace that Velero watches.
     pub fn of(live: &'a Live, velero: &str) -> Self {
-        let names = Names::of(&live.kinds);
-        let mut view = Self {
-            live,
-            names,
-            velero: velero.into(),
-            kinds: Vec::with_capacity(live.kinds.len()),
-            items: Vec::with_capacity(live.objects.len()),
-            namespaces: Vec::new(),
-            namespace_names: Vec::new(),
-            labelled: Vec::new(),
-            index: HashMap::with_capacity(live.objects.len()),
-            by_resource: HashMap::new(),
-            pods_by_claim: HashMap::new(),
-            bindings: HashMap::new(),
-        };
-        view.add_namespaces();
+        let mut view = Self::empty(live, velero, live.objects.len());
+        let of_kind = |gk: &GroupKind| live.objects.of_kind(gk).map(|o| &**o).collect::<Vec<_>>();
+        view.add_namespaces(of_kind(&GroupKind::new("", "Namespace")));
         for (gk, state) in &live.kinds {
-            view.add_kind(gk, state);
+            view.add_kind(gk, state, of_kind(gk), Cow::Borrowed);
         }
         view
     }
 
-    fn add_namespaces(&mut self) {
-        let kind = GroupKind::new("", "Namespace");
-        let mut found: Vec<&'a Object> = self.live.objects.of_kind(&kind).map(|o| &**o).collect();
+    /// Of what a backup captured, as if that were a cluster: what it took must follow from what it holds. Kinds that `live` does not serve are
+    /// left out. Bodies that lie on a shelf are read where they matter: those of objects that lead to others, and with `labels` all.
+    pub fn of_archive(archive: &'a Archive, moment: Moment, live: &'a Live, velero: &str, labels: bool) -> Result<Self, BodyError> {
+        let mut view = Self::empty(live, velero, archive.objects.len());
+        let mut own: HashMap<&GroupKind, Vec<&'a Object>> = HashMap::new();
+        archive.objects.iter().for_each(|(id, o)| own.entry(&id.gk).or_default().push(o));
+        let there = live.objects.keys().filter(|id| id.gk.is("", "Namespace")).map(|id| &id.name);
+        let mut namespaces: Vec<Text> = there.chain(archive.objects.keys().filter_map(|id| id.namespace.as_ref())).cloned().collect();
+        namespaces.sort();
+        namespaces.dedup();
+        view.captured = Some(Captured { moment, namespaces });
+        view.add_namespaces(own.get(&GroupKind::new("", "Namespace")).cloned().unwrap_or_default());
+        let mut failed = None;
+        for (gk, state) in &live.kinds {
+            let matters = labels || LEADING.iter().any(|(group, kind)| gk.is(group, kind));
+            view.add_kind(gk, state, own.remove(gk).unwrap_or_default(), |object| match object.whole() {
+                Ok(whole) if matters => whole,
+                Err(e) if matters => {
+                    failed = Some(e);
+                    Cow::Borrowed(object)
+                }
+                _ => Cow::Borrowed(object),
+            });
+        }
+        failed.map_or(Ok(view), Err)
+    }
+
+    fn empty(live: &'a Live, velero: &str, objects: usize) -> Self {
+        Self {
+            live,
+            names: Names::of(&live.kinds),
+            velero: velero.into(),
+            kinds: Vec::with_capacity(live.kinds.len()),
+            items: Vec::with_capacity(objects),
+            namespaces: Vec::new(),
+            namespace_names: Vec::new(),
+            labelled: Vec::new(),
+            index: HashMap::with_capacity(objects),
+            by_resource: HashMap::new(),
+            pods_by_claim: HashMap::new(),
+            bindings: HashMap::new(),
+            captured: None,
+        }
+    }
+
+    fn add_namespaces(&mut self, mut found: Vec<&'a Object>) {
         found.sort_by(|a, b| a.id.name.cmp(&b.id.name));
         for object in found {
             let phase = object.meta.phase.as_deref();
@@ -155,26 +197,27 @@ impl<'a> View<'a> {
         }
     }
 
-    fn add_kind(&mut self, gk: &'a GroupKind, state: &'a KindState) {
+    fn add_kind(&mut self, gk: &'a GroupKind, state: &'a KindState, mut own: Vec<&'a Object>, mut body: impl FnMut(&'a Object) -> Cow<'a, Object>) {
         let at = self.kinds.len();
         let name = self.names.of_kind(gk);
         let resource = name.map_or_else(|| state.plural.clone(), |n| n.resource.clone());
         let storable = name.is_none_or(|n| n.storable);
-        let complete = state.listing == Listing::Complete;
+        let complete = self.captured.is_some() || state.listing == Listing::Complete;
         self.by_resource.insert(resource.clone(), at);
-        let mut own: Vec<&'a Object> = self.live.objects.of_kind(gk).map(|o| &**o).collect();
         own.sort_by(|a, b| a.id.cmp(&b.id));
         let first = self.items.len();
         for object in own {
-            self.add_item(at, object);
+            self.add_item(at, object, &body(object));
         }
         self.kinds.push(Kind { gk, state, resource, storable, complete, items: (first..self.items.len()).collect() });
     }
 
-    fn add_item(&mut self, kind: usize, object: &'a Object) {
+    fn add_item(&mut self, kind: usize, object: &'a Object, whole: &Object) {
         let at = self.items.len();
         let id = &object.id;
-        let links = links(object);
+        let links = links(whole, self.captured.is_some());
+        // Of a body that lies on a shelf they are read while it is at hand.
+        let labels = if self.captured.is_some() { OnceCell::from(labels_in(whole)) } else { OnceCell::new() };
         let namespace = id.namespace.as_ref().and_then(|n| self.namespace_names.binary_search(n).ok());
         match &links {
             Links::Pod { claims, running: true, .. } => {
@@ -200,12 +243,22 @@ impl<'a> View<'a> {
             }
         }
         self.index.insert(id, at);
-        self.items.push(Item { id, object, kind, namespace, links, labels: OnceCell::new() });
+        self.items.push(Item { id, object, kind, namespace, links, labels });
     }
 
     /// Every live object.
     pub fn ids(&self) -> impl Iterator<Item = &'a ObjectId> {
         self.items.iter().map(|i| i.id)
+    }
+
+    /// The object that a [`super::Decision::Beside`] names.
+    pub(in crate::velero) fn object_at(&self, n: usize) -> (&'a ObjectId, &'a Object) {
+        (self.items[n].id, self.items[n].object)
+    }
+
+    /// Plural and group of an object's kind, as Velero writes them.
+    pub(in crate::velero) fn resource_of(&self, id: &ObjectId) -> Option<&str> {
+        self.names.of_kind(&id.gk).map(|n| &*n.resource)
     }
 
     /// What kinds are called.
@@ -233,13 +286,32 @@ impl<'a> View<'a> {
         self.kind_of(resource).is_some_and(|k| self.kinds[k].complete)
     }
 
+    /// The ConfigMap of a resource policy, if it was at a moment what it is.
+    pub(super) fn policy(&self, name: &str, moment: Option<&Moment>) -> Option<Cow<'_, Object>> {
+        let id = ObjectId::new("", "ConfigMap", Some(&self.velero), name);
+        if let Some(n) = self.find(&id) {
+            let object = self.items[n].object;
+            return moment.is_none_or(|m| m.held(object)).then(|| object.whole().ok()).flatten();
+        }
+        let captured = self.captured.as_ref()?;
+        let object = self.live.objects.get(&id)?;
+        captured.moment.held(object).then_some(Cow::Borrowed(&**object))
+    }
+
     /// Names of all namespaces, if all are in the view.
     pub(super) fn all_namespaces(&self) -> Option<&[Text]> {
-        (self.live.namespaces.is_none() && self.complete("namespaces")).then_some(&*self.namespace_names)
+        match &self.captured {
+            Some(captured) => Some(&captured.namespaces),
+            None => (self.live.namespaces.is_none() && self.complete("namespaces")).then_some(&*self.namespace_names),
+        }
     }
 }
 
-fn links(object: &Object) -> Links {
+/// Kinds whose bodies say what their objects lead to.
+const LEADING: [(&str, &str); 3] = [("", "Pod"), ("", "PersistentVolumeClaim"), ("rbac.authorization.k8s.io", "ClusterRoleBinding")];
+
+/// What an object leads to. Of what was `captured` in a backup, which Pods ran and which claims were bound was decided before their status was.
+fn links(object: &Object, captured: bool) -> Links {
     let gk = &object.id.gk;
     let text = |v: &Value, pointer: &str| v.pointer(pointer).and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned);
     if gk.is("", "Pod") {
@@ -249,10 +321,12 @@ fn links(object: &Object) -> Links {
         let claims = volumes.into_iter().flatten().filter_map(|v| text(v, "/persistentVolumeClaim/claimName")).collect();
         // `kube.IsPodRunning`: scheduled, running, not being deleted.
         let running = text(&value, "/spec/nodeName").is_some() && object.meta.phase.as_deref() == Some("Running") && !object.meta.deleting;
+        let running = running || captured;
         return Links::Pod { claims, class: text(&value, "/spec/priorityClassName"), running, unread: spec.is_none() };
     }
     if gk.is("", "PersistentVolumeClaim") {
-        return Links::Claim { volume: text(&object.content.value(), "/spec/volumeName"), bound: object.meta.phase.as_deref() == Some("Bound") };
+        let bound = captured || object.meta.phase.as_deref() == Some("Bound");
+        return Links::Claim { volume: text(&object.content.value(), "/spec/volumeName"), bound };
     }
     if gk.is("rbac.authorization.k8s.io", "ClusterRoleBinding") {
         let value = object.content.value();

@@ -51,6 +51,7 @@ fn left(plan: &Plan<'_, '_>, id: &ObjectId, left: Left) -> Why {
         Left::Unlistable => said("label_selector_fails", "the backup's label selector is empty or wrong, so Velero's lists fail and find nothing"),
         Left::EmptyNamespace => said("empty_namespace", "the backup selects nothing in this namespace"),
         Left::Fails => said("claim_missing", "it mounts a claim that does not exist, and with a resource policy Velero then fails on the Pod"),
+        Left::NotYet => said("not_yet", "it was made after the backup began"),
         Left::OtherGroup => said("other_group", "Velero takes the same objects under another group"),
     }
 }
@@ -69,6 +70,7 @@ fn unsure(plan: &Plan<'_, '_>, unsure: Unsure) -> Why {
         Unsure::Beside(n) => said("related_only", format!("it goes along with {}, of which it cannot be said", plan.name_of(n).1)),
         Unsure::Pods => said("pods_unread", "it goes along with Pods that use it, and which do was not read"),
         Unsure::Label => said("label_not_kept", "the backup selects by a label that Velero itself writes, and which is not kept"),
+        Unsure::Written => said("written_since", "it goes along with objects that were written since, and what they led to then is not known"),
         Unsure::Unread => said("kinds_unread", "it may go along with objects of a kind that was not read"),
     }
 }

@@ -103,8 +103,17 @@ impl Bucket {
 
     /// Every backup that lies there, with its files.
     pub async fn list(&self) -> Result<BTreeMap<Text, Listed>, StoreError> {
-        let root = self.path("backups")?;
-        let what = "listing backups/";
+        self.list_below("backups").await
+    }
+
+    /// Every restore that lies there, with its files.
+    pub async fn restores(&self) -> Result<BTreeMap<Text, Listed>, StoreError> {
+        self.list_below("restores").await
+    }
+
+    async fn list_below(&self, folder: &str) -> Result<BTreeMap<Text, Listed>, StoreError> {
+        let root = self.path(folder)?;
+        let what = &*format!("listing {folder}/");
         let work = async {
             let mut files = Vec::new();
             let mut found = self.store.list(Some(&root));
@@ -128,8 +137,13 @@ impl Bucket {
 
     /// A small file of a backup, whole.
     pub async fn small(&self, backup: &str, name: &str, cap: u64) -> Result<Vec<u8>, StoreError> {
-        let path = self.path(&format!("backups/{backup}/{name}"))?;
-        let what = format!("backups/{backup}/{name}");
+        self.small_of("backups", backup, name, cap).await
+    }
+
+    /// A small file of one backup or restore in a folder, whole.
+    pub async fn small_of(&self, folder: &str, of: &str, name: &str, cap: u64) -> Result<Vec<u8>, StoreError> {
+        let what = format!("{folder}/{of}/{name}");
+        let path = self.path(&what)?;
         let work = async {
             let refused = |e: object_store::Error| Fault::of(&e, &what, self.permission(false));
             let answer = self.store.get(&path).await.map_err(refused)?;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::object::Text;
 
-/// A file of a backup.
+/// A file of a backup or restore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredFile {
     /// Its size.
@@ -18,7 +18,7 @@ pub struct StoredFile {
     pub etag: Option<String>,
 }
 
-/// The files of one backup, by their names within its folder.
+/// The files of one backup or restore, by their names within its folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listed {
     /// The files.
@@ -40,7 +40,7 @@ impl Listed {
     }
 }
 
-/// Sorts the paths below `backups/` by backup. Other files, and folders deeper down, are passed over.
+/// Sorts the paths below `backups/` or `restores/` by backup or restore. Other files, and folders deeper down, are passed over.
 pub fn group(files: impl IntoIterator<Item = (String, StoredFile)>) -> BTreeMap<Text, Listed> {
     let mut found: BTreeMap<Text, Listed> = BTreeMap::new();
     for (path, file) in files {

@@ -9,7 +9,7 @@ use super::super::{
     headline::open_for,
     text::{Chip, CommitCell, ObjectCell, When, cut, short, shown, span},
 };
-pub use inventory::{AppRow, BackupRow, BlindRow, LocationRow, ScheduleRow, SourceRow, SuppressedRow};
+pub use inventory::{AppRow, BackupRow, BlindRow, LocationRow, MismatchRow, ScheduleRow, SourceRow, SuppressedRow};
 pub(super) use protection::by_urgency;
 pub use protection::{ProofRow, RestoreRow, VolumeRow};
 

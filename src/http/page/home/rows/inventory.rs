@@ -2,11 +2,17 @@
 
 use jiff::Timestamp;
 
+use crate::config::Layer;
 use crate::http::page::{
     home::ROWS,
-    text::{self, Chip, CommitCell, When, count, cut, short, shown},
+    text::{Chip, CommitCell, ObjectCell, When, count, cut, short, shown},
 };
-use crate::report::model::{AppReport, BackupReport, BlindSpot, Drift, LocationReport, ScheduleReport, SourceReport, Suppressed};
+use crate::report::groups::backups::retention_gap;
+use crate::report::model::{
+    AppReport, BackupReport, BlindSpot, Disagreement, DisagreementReport, Drift, LocationReport, Mismatch, ScheduleReport, ScheduleState,
+    SourceReport, Suppressed,
+};
+use crate::witness::BackupState;
 
 /// A kind that could not be read.
 pub struct BlindRow {
@@ -61,6 +67,35 @@ impl BackupRow {
     }
 }
 
+/// An object on which a backup's content and spec disagree.
+pub struct MismatchRow {
+    /// The object.
+    pub object: ObjectCell,
+    /// In which way.
+    pub chip: Chip,
+    /// The backup.
+    pub backup: String,
+    /// When it began.
+    pub start: When,
+    /// What was expected, and what most likely happened.
+    pub why: String,
+}
+
+impl MismatchRow {
+    pub(in crate::http::page) fn new(of: &DisagreementReport, object: &Disagreement, now: Timestamp) -> Self {
+        Self {
+            object: ObjectCell::new(&object.id, None, Layer::Apps),
+            chip: match object.mismatch {
+                Mismatch::MissingFromBackup => Chip::bad("missing"),
+                Mismatch::UnexpectedInBackup => Chip::warn("unexpected"),
+            },
+            backup: shown(&of.backup),
+            start: When::new(now, of.start, "not started"),
+            why: cut(&object.why, 400),
+        }
+    }
+}
+
 /// A schedule.
 pub struct ScheduleRow {
     /// Name.
@@ -69,31 +104,39 @@ pub struct ScheduleRow {
     pub cron: String,
     /// State.
     pub chip: Chip,
+    /// The same in a sentence.
+    pub why: String,
     /// Start of its newest usable backup.
     pub last: When,
     /// Next due.
     pub next: When,
-    /// What is wrong with it.
-    pub problem: String,
+    /// How long there is no backup, and who takes the same.
+    pub more: Vec<String>,
 }
 
 impl ScheduleRow {
     pub(in crate::http::page) fn new(schedule: &ScheduleReport, now: Timestamp) -> Self {
-        let late = schedule.last_usable_start.zip(schedule.interval_seconds);
-        let late = late.is_some_and(|(last, every)| text::age(now, last) > 2 * i64::try_from(every).unwrap_or(i64::MAX / 2));
+        let covered = schedule.covered_by.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ");
+        let covered = (!covered.is_empty()).then(|| format!("Everything that it takes is taken by {covered} too."));
+        let gap = retention_gap(schedule).map(|gap| format!("Retention: {gap}."));
         Self {
             name: shown(&schedule.name),
             cron: cut(&schedule.cron, 80),
-            chip: match (&schedule.problem, schedule.paused, schedule.last_usable_start) {
-                (Some(_), ..) => Chip::bad("broken"),
-                (None, true, _) => Chip::warn("paused"),
-                (None, false, None) => Chip::bad("no usable backup"),
-                (None, false, Some(_)) if late => Chip::bad("late"),
-                (None, false, Some(_)) => Chip::good("on time"),
+            chip: match schedule.state {
+                ScheduleState::OnTime if schedule.last_run_state == Some(BackupState::Degraded) => Chip::warn("partially failed"),
+                ScheduleState::OnTime => Chip::good("on time"),
+                ScheduleState::Waiting => Chip::plain("waiting"),
+                ScheduleState::Paused => Chip::warn("paused"),
+                ScheduleState::Refused => Chip::bad("refused"),
+                ScheduleState::NeverRan => Chip::bad("never ran"),
+                ScheduleState::Overdue => Chip::bad("overdue"),
+                ScheduleState::Failing => Chip::bad("failing"),
+                ScheduleState::NoUsableBackup => Chip::bad("no usable backup"),
             },
+            why: cut(&schedule.why, 400),
             last: When::new(now, schedule.last_usable_start, "none"),
             next: When::new(now, schedule.next_due, "not due"),
-            problem: schedule.problem.as_ref().map(|p| cut(p, 300)).unwrap_or_default(),
+            more: gap.into_iter().chain(covered).collect(),
         }
     }
 }
