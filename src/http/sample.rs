@@ -265,13 +265,13 @@ fn disagreements() -> Vec<DisagreementReport> {
         counts: BTreeMap::from([(Mismatch::MissingFromBackup, 1), (Mismatch::UnexpectedInBackup, 1)]),
         objects: vec![
             row(
-                ObjectId::new("", "Pod", Some("shop"), "cart-0"),
+                ObjectId::new("apps", "Deployment", Some("shop"), "cart"),
                 Mismatch::MissingFromBackup,
                 "hook_failed",
                 "its spec takes it (the backup lists its kind, and it fits the filters) and its archive does not hold it: Velero failed on it: pre hook failed",
             ),
             row(
-                ObjectId::new("", "ConfigMap", Some("kube-system"), SCRIPT),
+                ObjectId::new("", "ConfigMap", Some("shop"), SCRIPT),
                 Mismatch::UnexpectedInBackup,
                 "plugin",
                 "its archive holds it, and neither its spec nor anything else that it holds leads to it: most likely a plugin added it",

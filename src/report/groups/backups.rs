@@ -2,7 +2,7 @@
 
 use super::{Row, fold};
 use crate::report::{
-    model::{Disagreement, DisagreementReport, LeftOut, Report, ScheduleReport},
+    model::{Disagreement, DisagreementReport, LeftOut, Report, ScheduleReport, ScheduleState},
     text::{counted, since, span},
 };
 
@@ -33,11 +33,12 @@ fn left_out(left: &LeftOut, place: &str) -> Option<String> {
         0 => String::new(),
         lost => format!(", {lost} of which nobody has"),
     };
+    let names = left.names.join(", ") + if left.own > left.names.len() as u64 { " and more" } else { "" };
+    // What to do comes first: a narrow terminal cuts the rest.
     Some(format!(
-        "It names no filter and looks like everything, yet leaves out {}{held}, and Velero says Completed: {}. One line in its {place} heals it: {}",
+        "One line in its {place} heals it: {}. It names no filter and looks like everything, yet leaves out {}{held}, and Velero says Completed: {names}",
+        left.heal,
         counted(left.own, "cluster-scoped object"),
-        left.names.join(", ") + if left.own > left.names.len() as u64 { " and more" } else { "" },
-        left.heal
     ))
 }
 
@@ -48,9 +49,11 @@ pub fn retention_gap(s: &ScheduleReport) -> Option<String> {
     Some(format!("its backups are kept for {ttl} and come up to {interval} apart, so for {gap} there is none; make ttl longer than that"))
 }
 
-/// What looks like everything and is not: schedules, and unscheduled backups that count. Name and sentence.
+/// What looks like everything and is not: schedules that run, and unscheduled backups that count. Name and sentence.
 pub fn unfiltered(report: &Report) -> Vec<(String, String)> {
-    let schedules = report.schedules.iter().filter_map(|s| Some((format!("Schedule/{}", s.name), left_out(s.left_out.as_ref()?, "template")?)));
+    let runs = |s: &&ScheduleReport| !matches!(s.state, ScheduleState::Paused | ScheduleState::Refused);
+    let schedules =
+        report.schedules.iter().filter(runs).filter_map(|s| Some((format!("Schedule/{}", s.name), left_out(s.left_out.as_ref()?, "template")?)));
     let known = |name: &Option<crate::object::Text>| name.as_ref().is_some_and(|n| report.schedules.iter().any(|s| s.name == *n));
     let alone = report.backups.iter().filter(|b| b.speaks_for > 0 && !known(&b.schedule));
     schedules.chain(alone.filter_map(|b| Some((format!("Backup/{}", b.name), left_out(b.left_out.as_ref()?, "spec")?)))).collect()
