@@ -222,6 +222,18 @@ pub trait Schema: Sync {
     fn is_base64(&self, _gvk: &Gvk, _path: &[&str]) -> bool {
         false
     }
+    /// Whether the kind is a custom resource.
+    fn is_custom(&self, gvk: &Gvk) -> bool {
+        !self.knows(gvk)
+    }
+    /// Whether what is at this path is an entry of a mapping of free keys.
+    fn is_entry(&self, _gvk: &Gvk, _path: &[&str]) -> bool {
+        false
+    }
+    /// Whether it is known of the field at this path which defaults the server fills in, or that it fills in none.
+    fn knows_defaults(&self, _gvk: &Gvk, _path: &[&str]) -> bool {
+        false
+    }
     /// Whether the mapping or list at this path has one writer as a whole, so that a member Git does not set is a change of what it sets.
     fn is_whole(&self, gvk: &Gvk, path: &[&str]) -> bool {
         matches!(self.list_kind(gvk, path), ListKind::Bag)

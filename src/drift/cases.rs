@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::exempt::{Exemption, Exemptions};
-use super::{Builtin, Comparison, Leaf, Observed, Policy, causes, compare};
+use super::schema::{Origin, Shape, definition};
+use super::{Builtin, Comparison, Leaf, Observed, Policy, Schema, causes, compare};
 use crate::{
     config::IgnoreRule,
     object::{Gvk, ObjectId},
@@ -23,6 +24,8 @@ struct Case {
     managers: Option<Value>,
     /// What was last applied client-side.
     applied: Option<Value>,
+    /// The schema of a custom resource (`openAPIV3Schema`), as its definition in the cluster has it.
+    schema: Option<Value>,
     #[serde(default)]
     backup: bool,
     #[serde(default)]
@@ -55,14 +58,29 @@ pub fn run(desired: &Value, observed: &Value, managers: Option<&str>, ignore: &[
     run_beside(desired, Observed { value: observed, managers, applied: None }, ignore, additions)
 }
 
+/// The shape of a custom resource with this schema.
+fn shape(object: &Value, schema: &Value) -> Shape {
+    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    let gvk = Gvk::parse(&text(&object["apiVersion"]), &text(&object["kind"]));
+    let version = json!({"name": &*gvk.version, "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}});
+    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "things"}, "spec": {
+        "group": &*gvk.gk.group, "scope": "Cluster", "names": {"kind": &*gvk.gk.kind, "plural": "things"}, "versions": [version]}});
+    let read = definition::read(&definition).expect("a definition");
+    Shape::of(&read.index, &gvk, Origin::Definition, true).expect("the kind")
+}
+
 /// The same, beside what was last applied.
 pub fn run_beside(desired: &Value, observed: Observed<'_>, ignore: &[IgnoreRule], additions: bool) -> Comparison {
+    run_by(&Builtin, desired, observed, ignore, additions)
+}
+
+fn run_by(schema: &dyn Schema, desired: &Value, observed: Observed<'_>, ignore: &[IgnoreRule], additions: bool) -> Comparison {
     let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
     let gvk = Gvk::parse(&text(&desired["apiVersion"]), &text(&desired["kind"]));
     let meta = &desired["metadata"];
     let id = ObjectId::new(&gvk.gk.group, &gvk.gk.kind, meta["namespace"].as_str(), &text(&meta["name"]));
     let exempt = Exemptions::new(ignore.iter().map(Exemption::of).collect());
-    let policy = Policy { exempt: &exempt, look_for_additions: additions, ..Policy::of(&Builtin, &id, &gvk) };
+    let policy = Policy { exempt: &exempt, look_for_additions: additions, ..Policy::of(schema, &id, &gvk) };
     compare(desired, observed, &policy)
 }
 
@@ -100,7 +118,10 @@ fn every_case_of_the_catalogue_is_judged_as_written() {
             let managers = case.managers.map(|m| m.to_string());
             let applied = case.applied.map(|a| a.to_string());
             let live = Observed { value: &case.live, managers: managers.as_deref(), applied: applied.as_deref() };
-            let got = run_beside(&case.desired, live, &ignore, !case.backup);
+            let got = match &case.schema {
+                Some(schema) => run_by(&shape(&case.desired, schema), &case.desired, live, &ignore, !case.backup),
+                None => run_beside(&case.desired, live, &ignore, !case.backup),
+            };
             let leaves: Vec<String> = got.leaves.iter().map(line).collect();
             let silenced: BTreeMap<String, u32> = got.silenced.iter().map(|s| (s.rule.to_string(), s.leaves)).collect();
             silent.extend(silenced.keys().cloned());

@@ -4,7 +4,7 @@
 
 use std::{cell::OnceCell, sync::Arc};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     Comparison, LeafClass, ListKind, Observed, Policy,
@@ -40,6 +40,7 @@ pub fn compare(desired: &Value, observed: Observed<'_>, policy: &Policy<'_>) -> 
         steps: Vec::with_capacity(12),
         frames: Vec::with_capacity(12),
         owners: OnceCell::new(),
+        applies: OnceCell::new(),
         exempt: policy.exempt.to(policy.id, policy.mark, desired, observed.value),
         git: desired,
         whole: None,
@@ -60,6 +61,10 @@ pub fn compare(desired: &Value, observed: Observed<'_>, policy: &Policy<'_>) -> 
     }
     out.silenced.sort_by(|a, b| (&a.rule, &a.reason, &a.origin).cmp(&(&b.rule, &b.reason, &b.origin)));
     out
+}
+
+fn is_bare(value: &Value) -> bool {
+    value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
 }
 
 fn encrypted() -> Failure {
@@ -102,6 +107,8 @@ pub(super) struct Walk<'a> {
     pub(super) steps: Vec<Taken<'a>>,
     pub(super) frames: Vec<Frame<'a>>,
     pub(super) owners: OnceCell<Owners>,
+    /// Whether the deployer applies server-side, if there is one.
+    pub(super) applies: OnceCell<Option<bool>>,
     /// The rules of users and deployers that speak of the object.
     pub(super) exempt: Vec<Applies<'a>>,
     pub(super) git: &'a Value,
@@ -147,13 +154,14 @@ impl<'a> Walk<'a> {
         match (desired.filter(|v| !v.is_null()), observed.filter(|v| !v.is_null())) {
             // Where null is a value it keeps the default away (apiextensions defaulting/algorithm.go isNonNullableNull).
             (None, Some(_)) | (Some(_), None)
-                if desired.is_some() && observed.is_some() && self.policy.schema.is_nullable(self.policy.gvk, &self.path) =>
+                // A merged patch cannot set null: there it means the same as absence.
+                if desired.is_some() && observed.is_some() && self.policy.schema.is_nullable(self.policy.gvk, &self.path) && !self.merges() =>
             {
                 self.judge(LeafClass::Changed, desired, observed, false);
             }
             (Some(d), Some(o)) => self.both(d, o),
             (Some(d), None) => self.absent(d),
-            (None, Some(o)) => self.extra(o),
+            (None, Some(o)) => self.extra(o, desired.is_some()),
             (None, None) => {}
         }
         self.steps.pop();
@@ -162,6 +170,10 @@ impl<'a> Walk<'a> {
 
     fn both(&mut self, desired: &'a Value, observed: &'a Value) {
         match (desired, observed) {
+            // Some defaults take the place of an empty container as a whole (a ReplicationController's selector).
+            _ if is_bare(desired) && !is_bare(observed) && self.unset(desired) && self.is_default(observed, |f| f.observed) => {
+                self.silence(0, (Some(desired), Some(observed)), None);
+            }
             (Value::Object(d), Value::Object(o)) => {
                 self.frames.push(Frame { desired: Some(desired), observed: Some(observed) });
                 let mut shared = 0;
@@ -340,8 +352,8 @@ impl<'a> Walk<'a> {
                     self.step(key, Taken::Key(key), Some(value), None);
                 }
                 self.frames.pop();
-                // Its members say nothing, but that it is there does (`emptyDir: {medium: ""}`).
-                if self.count() == before {
+                // Its members say nothing, but that it is there does (`emptyDir: {medium: ""}`); of nulls alone only an apply says even that.
+                if self.count() == before && !(members.values().all(Value::is_null) && self.deployment() != Some(true)) {
                     self.missing(desired);
                 }
             }
@@ -357,8 +369,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Only the other side has it.
-    fn extra(&mut self, observed: &'a Value) {
+    /// Only the other side has it; `null` if Git says so there.
+    fn extra(&mut self, observed: &'a Value, null: bool) {
         if self.unset(observed) {
             return;
         }
@@ -367,11 +379,21 @@ impl<'a> Walk<'a> {
         }
         match observed {
             Value::Object(members) if !members.is_empty() && !self.policy.schema.is_whole(self.policy.gvk, &self.path) => {
+                let (before, unowned, leaves) = (self.count(), self.unowned(), self.out.leaves.len());
                 self.frames.push(Frame { desired: None, observed: Some(observed) });
                 for (key, value) in members {
                     self.step(key, Taken::Key(key), None, Some(value));
                 }
                 self.frames.pop();
+                let silent = self.count() - before;
+                if self.out.leaves.len() > leaves {
+                    return;
+                }
+                // An entry of a mapping of free keys is there or it is not: no default brings it, however little it says.
+                if self.policy.schema.is_entry(self.policy.gvk, &self.path) && silent == self.unowned() - unowned {
+                    return self.extra_leaf(observed);
+                }
+                self.dropped_whole(observed, silent == self.unowned() - unowned, null);
             }
             Value::Array(items) => match self.policy.schema.list_kind(self.policy.gvk, &self.path) {
                 ListKind::Keyed(keys) => match lists::by_keys(&[], items, &keys) {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    LeafClass, Writer,
+    LeafClass, ListKind, Writer,
     compare::{Taken, Walk},
     judge::Sides,
     lists,
@@ -43,7 +43,7 @@ impl Found {
         let nobody = (None, None, None);
         let owners = walk.owners.get_or_init(|| Owners::read(walk.managers).named_in(walk.policy.gvk));
         let places: Vec<Place<'_>> = walk.steps.iter().map(Taken::place).collect();
-        let entries = owners.of(&places);
+        let entries = owners.of(&places, &|depth| walk.has_one_writer(depth));
         let writer = |e: &Entry| e.writer(walk.policy.managers);
         let who = |e: &Entry| (Some(e.name()), Some(writer(e)), e.time());
         let first = |w: Writer| entries.iter().copied().find(|e| writer(e) == w);
@@ -60,6 +60,12 @@ impl Found {
             (None, None) if owners.is_empty() => Extra::Silent(3),
             (None, None) if entries.is_empty() => Extra::Silent(0),
             (None, None) if first(Writer::Controller).is_some() => Extra::Silent(1),
+            // Who writes whole objects owns the defaults too, but this is none, and all defaults here are known: it was set once.
+            (None, None)
+                if walk.applied_text.is_none() && walk.merges() && walk.knows_defaults() && deployer.is_some_and(|e| e.subresource.is_empty()) =>
+            {
+                Extra::Dropped(deployer.map_or(nobody, who))
+            }
             (None, None) if deployer.is_some() => Extra::Silent(2),
             (None, None) => Extra::Silent(3),
         };
@@ -114,6 +120,75 @@ pub(super) fn operation(walk: &Walk<'_>) -> bool {
 }
 
 impl<'a> Walk<'a> {
+    /// Whether a value at this place that is no default of its own field cannot be any default.
+    fn knows_defaults(&self) -> bool {
+        let (schema, gvk, path) = (self.policy.schema, self.policy.gvk, &self.path);
+        // The default of a whole branch may have filled it in, before Git set another part of the branch.
+        let from_outside = (1..path.len()).any(|n| {
+            let there = schema.default_of(gvk, &path[..n]);
+            there.is_some_and(|d| path[n..].iter().try_fold(&d, |v, step| v.get(*step)).is_some())
+        });
+        schema.knows_defaults(gvk, path) && !from_outside
+    }
+
+    /// Whether the deployer merges patches of its own making into the object (kubectl apply, Argo CD by default, Helm 3) instead of
+    /// applying server-side. Then members of a mapping stay that it does not name, whatever the schema says of who writes the mapping.
+    pub(super) fn merges(&self) -> bool {
+        self.deployment() == Some(false)
+    }
+
+    /// Whether the deployer applies server-side; `None` if no deployer is known.
+    pub(super) fn deployment(&self) -> Option<bool> {
+        *self.applies.get_or_init(|| {
+            let deployers = self.owners.get_or_init(|| Owners::read(self.managers)).deployers(self.policy.managers);
+            let applies = deployers.iter().any(|e| e.applied());
+            (applies || self.applied_text.is_some() || !deployers.is_empty()).then_some(applies)
+        })
+    }
+
+    /// Whether the container at this depth of the path has one writer as a whole. Where nothing is known of a kind, it is taken to.
+    fn has_one_writer(&self, depth: usize) -> bool {
+        let (schema, gvk) = (self.policy.schema, self.policy.gvk);
+        // The pull secrets of a ServiceAccount are one value to the server; they are paired by name here because controllers append to them.
+        let appended = gvk.gk.is("", "ServiceAccount") && self.path[..depth] == ["imagePullSecrets"];
+        if !self.known || appended || matches!(self.steps.get(depth), Some(Taken::Index(_))) {
+            return true;
+        }
+        depth > 0 && (schema.is_whole(gvk, &self.path[..depth]) || self.is_list(depth) && self.is_atomic_list(depth))
+    }
+
+    fn is_list(&self, depth: usize) -> bool {
+        self.frames.get(depth).is_some_and(|f| f.observed.or(f.desired).is_some_and(Value::is_array))
+    }
+
+    /// Also below what the schema leaves open: the server takes lists there as one value (structured-merge-diff's deduced types).
+    pub(super) fn is_atomic_list(&self, depth: usize) -> bool {
+        matches!(self.policy.schema.list_kind(self.policy.gvk, &self.path[..depth]), ListKind::Atomic | ListKind::Bag)
+    }
+
+    /// Whether the deployer wrote the mapping at hand, which Git does not set any more, as such. An apply takes such a one out if nobody owns what
+    /// is in it; a merged patch takes it out with all that is in it. `null` is what Git says there: to an apply that is no absence.
+    pub(super) fn dropped_container(&self, unowned: bool, null: bool) -> Option<Who> {
+        let owners = self.owners.get_or_init(|| Owners::read(self.managers));
+        let places: Vec<Place<'_>> = self.steps.iter().map(Taken::place).collect();
+        let applier = owners.deployers(self.policy.managers).into_iter().find(|e| e.applied() && e.wrote_container(&places));
+        let who = |e: &Entry| (Some(e.name()), Some(e.writer(self.policy.managers)), e.time());
+        if let Some(e) = applier {
+            return (unowned && !null).then(|| who(e));
+        }
+        // kubectl itself writes annotations, so there they say nothing of the manifest.
+        if self.path.first() == Some(&"metadata") || !self.merges() {
+            return None;
+        }
+        let updater = owners.deployers(self.policy.managers).into_iter().find(|e| e.wrote_container(&places));
+        match (self.applied_text.is_some(), updater) {
+            (true, _) if self.last_applied().is_some() => Some(updater.map_or((None, None, None), who)),
+            // Of a custom resource it is known which mappings come to be by a default. This one did not.
+            (false, Some(e)) if self.policy.schema.is_custom(self.policy.gvk) && self.knows_defaults() => Some(who(e)),
+            _ => None,
+        }
+    }
+
     /// What was last applied client-side at the place at hand.
     pub(super) fn last_applied(&self) -> Option<Value> {
         let root = self.applied.get_or_init(|| self.applied_text.and_then(|t| serde_json::from_str(t).ok())).as_ref()?;

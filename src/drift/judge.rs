@@ -120,7 +120,36 @@ impl<'a> Walk<'a> {
 
     /// The outermost container around this leaf that Git sets and that has one writer as a whole.
     fn whole_above(&self) -> Option<usize> {
-        (1..=self.depth_in_git()).find(|&n| self.policy.schema.is_whole(self.policy.gvk, &self.path[..n]))
+        let (schema, gvk) = (self.policy.schema, self.policy.gvk);
+        (1..=self.depth_in_git()).find(|&n| match self.frames.get(n).and_then(|f| f.desired) {
+            // Patches of custom resources replace every list.
+            Some(Value::Array(_)) if self.known => self.is_atomic_list(n) || schema.is_custom(gvk) && self.merges(),
+            Some(Value::Object(_)) if self.merges() && !self.is_replaced(n) => false,
+            _ => schema.is_whole(gvk, &self.path[..n]),
+        })
+    }
+
+    /// Whether merged patches replace this mapping (`patchStrategy: replace` in the Go types; there is one).
+    fn is_replaced(&self, depth: usize) -> bool {
+        self.policy.gvk.gk.is("policy", "PodDisruptionBudget") && self.path[..depth] == ["spec", "selector"]
+    }
+
+    /// What the deployer wrote as an empty mapping and Git dropped, with nothing in it but what nobody owns.
+    pub(super) fn dropped_whole(&mut self, observed: &Value, unowned: bool, null: bool) {
+        if self.policy.schema.default_of(self.policy.gvk, &self.path).is_some() {
+            return;
+        }
+        let Some((owner, writer, time)) = self.dropped_container(unowned, null) else { return };
+        let sides = (None, Some(observed));
+        if self.rule(None, sides, None) {
+            return;
+        }
+        let found = Found::of(self);
+        if self.rule(None, sides, Some(&found)) || self.ignored(sides, &found) {
+            return;
+        }
+        let (path, observed) = (self.field_path(), Some(observed.clone()));
+        self.push(Leaf { path, class: LeafClass::Removed, desired: None, observed, owner, writer, time });
     }
 
     /// Reports a container around the leaf at hand as changed.
@@ -134,6 +163,11 @@ impl<'a> Walk<'a> {
         self.judge(LeafClass::Changed, Some(d), Some(o), false);
         self.path.extend(path);
         self.steps.extend(steps);
+    }
+
+    /// How many differences were silent as defaults or admission's.
+    pub(super) fn unowned(&self) -> u32 {
+        self.out.silenced.iter().filter(|s| s.rule == SILENT[0].0).map(|s| s.leaves).sum()
     }
 
     /// What has been said so far, silent or not.

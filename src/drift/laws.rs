@@ -6,10 +6,10 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::{
-    LeafClass,
+    Builtin, LeafClass, ListKind, Schema,
     cases::{line, run},
 };
-use crate::config::IgnoreRule;
+use crate::{config::IgnoreRule, object::Gvk};
 
 fn corpus() -> Vec<(String, Value)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/drift/objects");
@@ -24,6 +24,37 @@ fn corpus() -> Vec<(String, Value)> {
     all.sort_by(|a, b| a.0.cmp(&b.0));
     assert!(all.len() >= 15, "only {} objects", all.len());
     all
+}
+
+/// What somebody owns who wrote all of it, in the form of managedFields.
+fn owned<'v>(value: &'v Value, gvk: &Gvk, path: &mut Vec<&'v str>) -> Value {
+    let mut out = Map::new();
+    match value {
+        Value::Object(members) => {
+            for (key, member) in members {
+                path.push(key);
+                out.insert(format!("f:{key}"), owned(member, gvk, path));
+                path.pop();
+            }
+        }
+        Value::Array(items) => match Builtin.list_kind(gvk, path) {
+            ListKind::Keyed(keys) => {
+                path.push("*");
+                for item in items {
+                    let key: Map<String, Value> = keys
+                        .iter()
+                        .map(|(k, default)| (k.to_string(), item.get(&**k).cloned().unwrap_or_else(|| json!(default.as_deref()))))
+                        .collect();
+                    out.insert(format!("k:{}", Value::Object(key)), owned(item, gvk, path));
+                }
+                path.pop();
+            }
+            ListKind::Set => out.extend(items.iter().map(|item| (format!("v:{item}"), json!({})))),
+            ListKind::Atomic | ListKind::Bag => {}
+        },
+        _ => {}
+    }
+    Value::Object(out)
 }
 
 /// Pointers of all leaves (scalars and empty containers) and of all mappings below what Git can set.
@@ -142,12 +173,9 @@ fn every_field_that_a_person_adds_to_the_corpus_is_reported() {
         for pointer in &maps {
             let mut live = object.clone();
             live.pointer_mut(pointer).and_then(Value::as_object_mut).expect("a mapping").insert("byHand".into(), json!("x"));
-            // The editor owns all that it may have touched; what Git sets is equal, so only the addition can show.
-            let fields: Map<String, Value> =
-                ["metadata", "spec", "data", "binaryData", "rules", "webhooks", "subjects", "roleRef", "imagePullSecrets"]
-                    .iter()
-                    .map(|f| (format!("f:{f}"), json!({})))
-                    .collect();
+            // The editor owns everything; what Git sets is equal, so only the addition can show.
+            let text = |key: &str| live[key].as_str().unwrap_or_default().to_owned();
+            let fields = owned(&live, &Gvk::parse(&text("apiVersion"), &text("kind")), &mut Vec::new());
             let managers = json!([{"manager": "kubectl-edit", "operation": "Update", "fieldsV1": fields}]).to_string();
             let got = run(&object, &live, Some(&managers), &[], true);
             if got.leaves.is_empty() {

@@ -75,19 +75,35 @@ impl Entry {
         }
     }
 
-    fn owns(&self, path: &[Place<'_>]) -> bool {
+    /// Whether it wrote the mapping at this place as such: as an empty one (apply), or with what was in it (update).
+    pub fn wrote_container(&self, path: &[Place<'_>]) -> bool {
+        self.node(path).is_some_and(|node| node.is_empty() || node.contains_key("."))
+    }
+
+    /// What lies at a place, if it is named there.
+    fn node(&self, path: &[Place<'_>]) -> Option<&Map<String, Value>> {
+        path.iter().try_fold(&self.fields, |node, place| Self::below(node, place)?.as_object())
+    }
+
+    fn below<'m>(node: &'m Map<String, Value>, place: &Place<'_>) -> Option<&'m Value> {
+        match place {
+            Place::Key(key) => node.get(&format!("f:{key}")),
+            Place::Item(keys) => node.iter().find(|(k, _)| k.strip_prefix("k:").is_some_and(|json| selects(json, keys))).map(|(_, v)| v),
+            Place::Value(value) => node.get(&format!("v:{value}")),
+            Place::Index => None,
+        }
+    }
+
+    /// `whole` says whether the container at this depth of the path has one writer as a whole.
+    fn owns(&self, path: &[Place<'_>], whole: &dyn Fn(usize) -> bool) -> bool {
         let mut node = &self.fields;
-        for place in path {
-            let next = match place {
-                Place::Key(key) => node.get(&format!("f:{key}")),
-                Place::Item(keys) => node.iter().find(|(k, _)| k.strip_prefix("k:").is_some_and(|json| selects(json, keys))).map(|(_, v)| v),
-                Place::Value(value) => node.get(&format!("v:{value}")),
-                Place::Index => None,
-            };
+        for (depth, place) in path.iter().enumerate() {
+            let next = Self::below(node, place);
             match next.and_then(Value::as_object) {
                 Some(deeper) => node = deeper,
-                // A node without children owns all that lies below it: a leaf, or something that has one writer as a whole.
-                None => return node.is_empty(),
+                // A node without children is a leaf. It owns what lies below it where that has one writer as a whole; else it was written
+                // empty, and what came into it later is others' (structured-merge-diff typed/tofieldset.go, merge/update.go prune).
+                None => return node.is_empty() && whole(depth),
             }
         }
         true
@@ -158,9 +174,9 @@ impl Owners {
         self.0.iter().filter(|e| e.subresource.is_empty() && e.writer(managers) == Writer::Deployer).collect()
     }
 
-    /// The entries that own this place, newest first; among equal times by name, so that the order of the input does not matter.
-    pub fn of(&self, path: &[Place<'_>]) -> Vec<&Entry> {
-        let mut found: Vec<&Entry> = self.0.iter().filter(|e| e.owns(path)).collect();
+    /// The entries that own this place (`whole` says whether the container at a depth of it has one writer), newest first; among equal times by name, so that the order of the input does not matter.
+    pub fn of(&self, path: &[Place<'_>], whole: &dyn Fn(usize) -> bool) -> Vec<&Entry> {
+        let mut found: Vec<&Entry> = self.0.iter().filter(|e| e.owns(path, whole)).collect();
         found.sort_by(|a, b| b.time().cmp(&a.time()).then_with(|| a.manager.cmp(&b.manager)));
         found
     }
@@ -184,7 +200,7 @@ mod tests {
             ])
             .to_string(),
         ));
-        let names = |path: &[Place<'_>]| owners.of(path).iter().map(|e| e.manager.clone()).collect::<Vec<_>>();
+        let names = |path: &[Place<'_>]| owners.of(path, &|_| true).iter().map(|e| e.manager.clone()).collect::<Vec<_>>();
         let port = |n: &str| Place::Item(vec![("port".into(), n.to_owned()), ("protocol".into(), "TCP".to_owned())]);
         assert_eq!(names(&[Place::Key("spec"), Place::Key("ports"), port("80")]), ["a"]);
         assert_eq!(names(&[Place::Key("spec"), Place::Key("ports"), port("80"), Place::Key("nodePort")]), [""; 0]);
@@ -192,12 +208,15 @@ mod tests {
         assert_eq!(names(&[Place::Key("spec"), Place::Key("selector"), Place::Key("app")]), ["b", "a"]);
         assert_eq!(names(&[Place::Key("metadata"), Place::Key("finalizers"), Place::Value("\"x\"".into())]), ["b"]);
         assert_eq!(names(&[Place::Key("metadata"), Place::Key("finalizers"), Place::Value("\"y\"".into())]), [""; 0]);
+        let app = [Place::Key("spec"), Place::Key("selector"), Place::Key("app")];
+        assert!(owners.of(&app, &|_| false).is_empty(), "what was written empty owns nothing that came into it later");
+        assert!(owners.of(&app, &|depth| depth == 2).len() == 2 && owners.of(&app[..2], &|_| false).len() == 2);
     }
 
     #[test]
     fn broken_bookkeeping_owns_nothing() {
         for text in ["", "{", "[1, null, {\"fieldsV1\": 3}]", "{}"] {
-            assert!(Owners::read(Some(text)).of(&[Place::Key("spec")]).is_empty(), "{text}");
+            assert!(Owners::read(Some(text)).of(&[Place::Key("spec")], &|_| true).is_empty(), "{text}");
         }
     }
 }

@@ -94,6 +94,14 @@ impl Schema for Builtin {
         Self::at(gvk, path).and_then(|(view, path)| view.default_of(path))
     }
 
+    fn is_entry(&self, gvk: &Gvk, path: &[&str]) -> bool {
+        Self::at(gvk, path).is_some_and(|(view, path)| view.is_entry(path))
+    }
+
+    fn knows_defaults(&self, gvk: &Gvk, path: &[&str]) -> bool {
+        Self::view(gvk).is_some_and(|view| view.has(path))
+    }
+
     fn fills(&self, gvk: &Gvk, path: &[&str], trail: &[&Value], value: &Value) -> bool {
         Self::view(gvk).is_some_and(|view| view.fills(&defaults::Spot { kind: &gvk.gk.kind, path, trail }, value))
     }

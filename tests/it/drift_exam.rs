@@ -49,7 +49,7 @@ fn examine(folders: &[&str], plan: Plan) -> Outcome {
 
 #[test]
 fn every_built_in_kind_with_all_its_fields_is_judged_as_the_api_server_judges_it() {
-    let outcome = examine(&["drift/maximal"], Plan { seed: 1, git: 6, live: 3, rounds: 2 });
+    let outcome = examine(&["drift/maximal"], Plan { seed: 1, git: 6, live: 3, rounds: 3 });
     assert!(outcome.objects > 250 && outcome.asked > 1_000, "{} objects, {} questions", outcome.objects, outcome.asked);
     exactly("maximal-noise.txt", &outcome.noise);
     exactly("maximal-disputes.txt", &outcome.disputed);
@@ -57,7 +57,7 @@ fn every_built_in_kind_with_all_its_fields_is_judged_as_the_api_server_judges_it
 
 #[test]
 fn custom_resources_of_hard_schemas_are_judged_as_the_api_server_judges_them() {
-    let outcome = examine(&["crds", "drift/crds"], Plan { seed: 2, git: 8, live: 5, rounds: 3 });
+    let outcome = examine(&["crds", "drift/crds"], Plan { seed: 2, git: 8, live: 5, rounds: 5 });
     assert!(outcome.objects > 100 && outcome.asked > 500, "{} objects, {} questions", outcome.objects, outcome.asked);
     exactly("crds-noise.txt", &outcome.noise);
     exactly("crds-disputes.txt", &outcome.disputed);

@@ -37,6 +37,7 @@ mod git_http;
 mod git_http_faults;
 mod git_mirror;
 mod git_ssh;
+mod helm_release;
 mod house;
 mod http;
 mod metrics;

@@ -32,6 +32,8 @@ enum Source {
     Lower(Reference),
     /// Another field and a suffix.
     Suffixed(Reference, Text),
+    /// Nothing: whatever is set, the server takes it out.
+    Nothing,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -112,6 +114,9 @@ impl Source {
         if let Ok(json) = serde_json::from_str(text) {
             return Some(Self::Json(json));
         }
+        if text == "nothing" {
+            return Some(Self::Nothing);
+        }
         let (name, argument) = text.strip_suffix(')')?.split_once('(')?;
         let at = |a: &str| Reference::parse(a);
         Some(match name {
@@ -137,7 +142,8 @@ impl Source {
                 let source = at.find(trail).filter(|map| !spot.trail.last().is_some_and(|own| std::ptr::eq(*own, *map)));
                 spot.path.last().zip(source).and_then(|(key, map)| map.get(*key)).is_some_and(|v| same(v, value))
             }
-            Self::PullPolicy(at) => text(at).is_some_and(|image| value == pull_policy(image)),
+            Self::Nothing => true,
+            Self::PullPolicy(at) => value == pull_policy(text(at).unwrap_or_default()),
             Self::Lower(at) => text(at).zip(value.as_str()).is_some_and(|(other, v)| v == other.to_lowercase()),
             Self::Suffixed(at, suffix) => {
                 text(at).zip(value.as_str()).is_some_and(|(other, v)| v.strip_suffix(&**suffix).is_some_and(|rest| rest == other))
@@ -207,6 +213,8 @@ fn pull_policy(image: &str) -> &'static str {
     let (name, digest) = image.split_once('@').map_or((image, false), |(name, _)| (name, true));
     let tag = name.rsplit('/').next().and_then(|last| last.split_once(':')).map(|(_, tag)| tag);
     match (tag, digest) {
+        // No image at all has no tag either, and the parser's error is passed over.
+        _ if image.is_empty() => "IfNotPresent",
         (Some("latest"), _) | (None, false) => "Always",
         _ => "IfNotPresent",
     }
@@ -253,6 +261,7 @@ mod tests {
             ("registry.example.com:5000/nginx:1", "IfNotPresent"),
             ("nginx@sha256:00", "IfNotPresent"),
             ("nginx:latest@sha256:00", "Always"),
+            ("", "IfNotPresent"),
         ] {
             assert_eq!(pull_policy(image), policy, "{image}");
         }

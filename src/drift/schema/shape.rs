@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    bundled,
+    Builtin, bundled,
     defaults::Spot,
     index::{Index, Node, Place, Scalar, TypeId},
 };
@@ -134,6 +134,15 @@ impl<'a> View<'a> {
         self.find(path).is_none_or(|p| p.field.map_or(!p.dropped, |f| f.pointer))
     }
 
+    pub(super) fn is_entry(self, path: &[&str]) -> bool {
+        self.find(path).is_some_and(|p| p.entry.is_some())
+    }
+
+    /// Whether the type has a place at this path.
+    pub(super) fn has(self, path: &[&str]) -> bool {
+        self.find(path).is_some_and(|p| !p.dropped)
+    }
+
     pub(super) fn default_of(self, path: &[&str]) -> Option<Value> {
         bundled::constant(self.index.rules(self.find(path)?.field?.defaults))
     }
@@ -199,6 +208,19 @@ impl Schema for Shape {
 
     fn fills(&self, gvk: &Gvk, path: &[&str], trail: &[&Value], value: &Value) -> bool {
         self.view().fills(&Spot { kind: &gvk.gk.kind, path, trail }, value)
+    }
+
+    fn is_entry(&self, _gvk: &Gvk, path: &[&str]) -> bool {
+        self.view().is_entry(path)
+    }
+
+    fn is_custom(&self, _gvk: &Gvk) -> bool {
+        self.custom
+    }
+
+    /// Of a custom resource the schema has all defaults. Those of Kubernetes' own kinds stand in the table, which may be older than the server.
+    fn knows_defaults(&self, gvk: &Gvk, path: &[&str]) -> bool {
+        if self.custom { self.complete } else { Builtin.knows_defaults(gvk, path) }
     }
 
     fn is_whole(&self, _gvk: &Gvk, path: &[&str]) -> bool {

@@ -1,4 +1,4 @@
-//! Client-side apply: kubectl itself installs and itself says what it would change, for all objects at once.
+//! Deployers that merge patches of their own making: kubectl itself says what it would change, for all objects at once.
 
 use std::{collections::BTreeMap, thread, time::Duration};
 
@@ -10,6 +10,30 @@ use super::{
     run::{Exam, Placed, Way},
     verdicts::theirs,
 };
+
+/// Where kubectl keeps the last manifest.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Gives kubectl the last manifest of what was installed as Helm does it.
+pub fn remember(exam: &Exam<'_>, mut placed: Vec<Placed>) -> Vec<Placed> {
+    placed.retain_mut(|p| {
+        if p.way != Way::Helm {
+            return true;
+        }
+        let patch = json!({"metadata": {"annotations": {LAST_APPLIED: p.desired.to_string()}}});
+        match exam.api.merge(&p.desired, "exam", &patch) {
+            Ok(live) => {
+                p.live = live;
+                true
+            }
+            Err(why) => {
+                exam.with(|o| o.unplaced.push(format!("helm {}: {}", label(&p.desired), why.message)));
+                false
+            }
+        }
+    });
+    placed
+}
 
 fn list(objects: impl IntoIterator<Item = Value>) -> String {
     json!({"apiVersion": "v1", "kind": "List", "items": objects.into_iter().collect::<Vec<_>>()}).to_string()
@@ -86,8 +110,8 @@ pub fn rounds(exam: &Exam<'_>, mut placed: Vec<Placed>) {
         let predicted = predict(exam, &git.iter().map(|(_, _, d)| d.clone()).collect::<Vec<_>>());
         for (p, edit, desired) in &git {
             if let Some(then) = predicted.get(&key(desired)) {
-                let mine = exam.ours(desired, &p.live);
-                exam.hold(Way::Client, desired, &mine, &p.live, then, edit, "git");
+                let mine = exam.ours(p.way, desired, &p.live);
+                exam.hold(p.way, desired, &mine, &p.live, then, edit, "git");
             }
         }
         live_round(exam, &mut placed, &mut dice, if round % 3 == 2 { "some-operator" } else { "kubectl-edit" });
@@ -108,13 +132,13 @@ fn live_round(exam: &Exam<'_>, placed: &mut [Placed], dice: &mut [super::edits::
     for (n, edit, live) in &edited {
         let p = &mut placed[*n];
         if let Some(then) = predicted.get(&key(&p.desired)) {
-            let mine = exam.ours(&p.desired, live);
-            exam.hold(Way::Client, &p.desired, &mine, live, then, edit, person);
+            let mine = exam.ours(p.way, &p.desired, live);
+            exam.hold(p.way, &p.desired, &mine, live, then, edit, person);
         }
         match exam.api.json_patch(&p.desired, person, &edit.backward()).or_else(|_| exam.api.replace(&p.live, person)) {
             Ok(back) => p.live = back,
             Err(why) => {
-                let line = format!("client {} after {person} {:?} {}: {}", label(&p.desired), edit.op, edit.pointer, why.message);
+                let line = format!("{} {} after {person} {:?} {}: {}", p.way.name(), label(&p.desired), edit.op, edit.pointer, why.message);
                 exam.with(|o| o.unhealed.push(line));
                 // An addition that cannot be taken back stays; the next comparison begins from there.
                 if edit.op != Op::Delete {

@@ -17,7 +17,7 @@ use super::{
     api::{Api, Refusal, label},
     client,
     edits::{Dice, Edit, Op, Pool, draw, pool, schema_path},
-    verdicts::{Schemata, Standing, empty, knows_more, leaf_path, ours, stand, theirs},
+    verdicts::{Asked, Schemata, Standing, empty, knows_more, leaf_path, ours, stand, theirs},
 };
 use crate::support::{control_plane::ControlPlane, program::eventually};
 
@@ -28,7 +28,8 @@ pub enum Way {
     Apply,
     /// kubectl's client-side apply.
     Client,
-    /// Create, then update: as Helm 3 does it.
+    /// Create, then update: as Helm 3 does it. The next upgrade merges a patch from the last manifest, the new one and what is live, as kubectl
+    /// does, so kubectl is asked; the last manifest is given to it in its own annotation, which the engine is not shown.
     Helm,
 }
 
@@ -164,10 +165,11 @@ impl<'a> Exam<'a> {
         let definitions: Vec<Value> = placed.iter().filter(|p| kind(&p.desired) == "CustomResourceDefinition").map(|p| p.live.clone()).collect();
         self.schemata = self.api.schemata(&self.plane.admin(), &definitions);
         let placed = self.silence(placed);
-        let (client, others): (Vec<Placed>, Vec<Placed>) = placed.into_iter().partition(|p| p.way == Way::Client);
+        let (others, merged): (Vec<Placed>, Vec<Placed>) = placed.into_iter().partition(|p| p.way == Way::Apply);
+        let merged = client::remember(&self, merged);
         let next = AtomicUsize::new(0);
         thread::scope(|scope| {
-            scope.spawn(|| client::rounds(&self, client));
+            scope.spawn(|| client::rounds(&self, merged));
             for _ in 0..3 {
                 scope.spawn(|| {
                     while let Some(placed) = others.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -184,8 +186,14 @@ impl<'a> Exam<'a> {
     }
 
     /// What the engine says of a live object.
-    pub fn ours(&self, desired: &Value, live: &Value) -> Comparison {
-        ours(&*self.schemata.of(desired), desired, live)
+    pub fn ours(&self, way: Way, desired: &Value, live: &Value) -> Comparison {
+        let mut live = live.clone();
+        if way == Way::Helm
+            && let Some(annotations) = live.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
+        {
+            annotations.remove(client::LAST_APPLIED);
+        }
+        ours(&*self.schemata.of(desired), desired, &live)
     }
 
     pub fn plan(&self) -> Plan {
@@ -277,7 +285,7 @@ impl<'a> Exam<'a> {
                 continue;
             };
             p.live = live;
-            let mine = self.ours(&p.desired, &p.live);
+            let mine = self.ours(p.way, &p.desired, &p.live);
             self.with(|o| o.objects += 1);
             for leaf in mine.leaves.iter().filter(|l| l.class != LeafClass::UnknownField) {
                 let key = format!("{} {} {:?} {}", p.way.name(), kind(&p.desired), leaf.class, leaf_path(leaf));
@@ -305,10 +313,6 @@ impl<'a> Exam<'a> {
         let mut dice = self.dice(placed);
         for _ in 0..self.plan.git {
             let Some(edit) = self.draw(&placed.desired, &mut dice) else { continue };
-            // Without an entry of operation Apply the server cannot know what a manifest no longer sets.
-            if placed.way == Way::Helm && edit.op == Op::Delete {
-                continue;
-            }
             let Some(desired) = edit.on(&placed.desired) else { continue };
             self.ask(placed.way, &desired, &placed.live, &edit, "git");
         }
@@ -333,7 +337,7 @@ impl<'a> Exam<'a> {
     }
 
     fn ask(&self, way: Way, desired: &Value, live: &Value, edit: &Edit, who: &str) {
-        let mine = self.ours(desired, live);
+        let mine = self.ours(way, desired, live);
         match self.api.apply(desired, way.manager(), true) {
             Ok(predicted) => self.hold(way, desired, &mine, live, &predicted, edit, who),
             Err(refusal) => {
@@ -363,7 +367,13 @@ impl<'a> Exam<'a> {
         let changes = theirs(live, predicted);
         let set_by_git = edit.value.as_ref().filter(|_| who == "git");
         let dropped = set_by_git.is_some_and(|v| loses(v, predicted.pointer(&edit.pointer))).then(|| schema_path(&edit.pointer));
-        let standing = stand(mine, &changes, dropped.as_deref());
+        let asked = Asked {
+            dropped: dropped.as_deref(),
+            merged: Some(desired).filter(|_| way != Way::Apply),
+            taken: way == Way::Helm && who == "git" && edit.op == Op::Delete,
+            forgotten: way == Way::Client && live["metadata"]["annotations"].get(client::LAST_APPLIED).is_none(),
+        };
+        let standing = stand(mine, &changes, &asked);
         self.with(|o| {
             o.asked += 1;
             match standing {
@@ -386,11 +396,11 @@ impl<'a> Exam<'a> {
     /// Takes the edit back and lets the deployer apply again; false if the object does not come clean.
     fn heal(&self, placed: &mut Placed, edit: &Edit, person: &str) -> bool {
         let back = self.api.json_patch(&placed.desired, person, &edit.backward()).or_else(|_| self.api.replace(&placed.live, person));
-        let healed = match placed.way {
-            Way::Apply => self.api.apply(&placed.desired, placed.way.manager(), false),
-            _ => back,
-        };
-        let clean = |live: &Value| self.ours(&placed.desired, live).leaves.iter().all(|l| l.is_addition() || l.class == LeafClass::UnknownField);
+        // What cannot be taken back may still be put right by an apply.
+        drop(back);
+        let healed = self.api.apply(&placed.desired, placed.way.manager(), false);
+        let clean =
+            |live: &Value| self.ours(placed.way, &placed.desired, live).leaves.iter().all(|l| l.is_addition() || l.class == LeafClass::UnknownField);
         match healed {
             Ok(live) if clean(&live) => {
                 placed.live = live;

@@ -135,12 +135,40 @@ fn filled_in(change: &Change, all: &[Change]) -> bool {
     change.now.is_null() && all.iter().any(|c| c.then.is_null() && parent(&c.path) == parent(&change.path))
 }
 
-/// Holds our answer against the server's. `dropped` is what Git sets and the server does not keep: a field that it does not know.
-pub fn stand(mine: &Comparison, changes: &[Change], dropped: Option<&str>) -> Standing {
-    let asks: Vec<String> = mine.leaves.iter().filter(|l| !l.is_addition() && l.class != LeafClass::UnknownField).map(leaf_path).collect();
+/// What was asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// What Git sets and the server does not keep: the schema path of a field that it does not know.
+    pub dropped: Option<&'a str>,
+    /// Git's manifest, if the deployer merges patches.
+    pub merged: Option<&'a Value>,
+    /// Whether Git dropped something of which only the last manifest tells, which the engine does not have.
+    pub taken: bool,
+    /// Whether kubectl's own copy of the last manifest is gone, so that kubectl does not know what it once applied.
+    pub forgotten: bool,
+}
+
+/// Whether a list of ports has one number twice: kubectl merges ports by their number alone (k8s#39188).
+fn repeats_ports(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.iter().any(|(key, member)| {
+            let number = |p: &Value| p.get("port").or_else(|| p.get("containerPort")).and_then(Value::as_i64);
+            let numbers: Vec<i64> = member.as_array().filter(|_| key == "ports").into_iter().flatten().filter_map(number).collect();
+            numbers.iter().enumerate().any(|(n, port)| numbers[..n].contains(port)) || repeats_ports(member)
+        }),
+        Value::Array(items) => items.iter().any(repeats_ports),
+        _ => false,
+    }
+}
+
+/// Holds our answer against the server's.
+pub fn stand(mine: &Comparison, changes: &[Change], asked: &Asked<'_>) -> Standing {
+    let Asked { dropped, merged, taken, forgotten } = *asked;
+    let asking = mine.leaves.iter().filter(|l| !l.is_addition() && l.class != LeafClass::UnknownField);
+    let asks: Vec<(String, LeafClass)> = asking.map(|l| (leaf_path(l), l.class)).collect();
     let mut reason = None;
     let mut disputed: Vec<(String, &'static str)> = Vec::new();
-    for change in changes.iter().filter(|c| !asks.iter().any(|a| related(a, &c.path))) {
+    for change in changes.iter().filter(|c| !asks.iter().any(|(a, _)| related(a, &c.path))) {
         if reordered(&change.now, &change.then) {
             reason = Some("order");
         } else if mine.leaves.iter().any(|l| related(&leaf_path(l), &change.path)) {
@@ -153,13 +181,19 @@ pub fn stand(mine: &Comparison, changes: &[Change], dropped: Option<&str>) -> St
             reason = Some("default");
         } else if knows_more(mine) {
             reason = Some("rule");
+        } else if taken && mine.silenced.iter().any(|s| s.rule == "controller_owned") {
+            reason = Some("taken over");
         } else {
             disputed.push((change.path.clone(), "server"));
         }
     }
-    for ask in asks.into_iter().filter(|a| !changes.iter().any(|c| related(a, &c.path))) {
+    for (ask, class) in asks.into_iter().filter(|(a, _)| !changes.iter().any(|c| related(a, &c.path))) {
         if dropped.is_some_and(|d| related(d, &ask)) {
             reason = Some("dropped");
+        } else if merged.is_some_and(repeats_ports) && ask.ends_with("ports/*") {
+            reason = Some("merge key");
+        } else if forgotten && class == LeafClass::Removed {
+            reason = Some("forgotten");
         } else {
             disputed.push((ask, "snapgap"));
         }
