@@ -1,4 +1,4 @@
-//! How long the join takes over 10,000 objects with bodies in memory: from cold, and again after one edit. Prints medians. I/O: standard output.
+//! How long the join takes over 10,000 objects: from cold, after one edit, after a new backup. Prints medians. I/O: standard output, a temporary folder.
 
 // What the tests' builders say of a world that is malformed is said here too.
 #![allow(clippy::expect_used)]

@@ -1,4 +1,5 @@
-//! The join over a world of ordinary objects with bodies in memory: from cold, and again after one edit. I/O: the kernel's count of processor time.
+//! The join over a world of ordinary objects: from cold and after one edit with bodies in memory, and after a new backup whose bodies are on
+//! disk. I/O: the kernel's count of processor time, a temporary folder.
 
 use std::{
     fmt,
@@ -6,7 +7,14 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use snapgap::{object::ObjectId, report::model::WindowState, verdict::Memo};
+use snapgap::{
+    config::ArchiveLimits,
+    object::{ObjectId, Redactor},
+    report::model::WindowState,
+    velero::{Library, Names, archive::write::write_archive},
+    verdict::Memo,
+    witness::BackupContent,
+};
 
 use crate::{
     manifests::{NAMESPACES, config_map, deployment, namespace, secret},
@@ -23,13 +31,16 @@ pub struct Measured {
     pub cold: Duration,
     /// All but one object are as they were.
     pub warm: Duration,
+    /// A new backup was read, in which one object in ten is another than in the one before; bodies of both are on disk.
+    pub backup: Duration,
 }
 
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = |d: Duration| d.as_secs_f64() * 1e3;
         writeln!(f, "join, {OBJECTS} objects, from cold:      {:>8.1} ms of one core (median of {ROUNDS})", ms(self.cold))?;
-        write!(f, "join, {OBJECTS} objects, after one edit: {:>8.1} ms of one core (median of {ROUNDS})", ms(self.warm))
+        writeln!(f, "join, {OBJECTS} objects, after one edit: {:>8.1} ms of one core (median of {ROUNDS})", ms(self.warm))?;
+        write!(f, "join, {OBJECTS} objects, a new backup:   {:>8.1} ms of one core (median of {ROUNDS})", ms(self.backup))
     }
 }
 
@@ -61,6 +72,15 @@ fn served(mut manifest: Value, n: usize) -> Value {
     manifest
 }
 
+/// What a backup holds: Git moved on since for one Deployment in ten.
+fn held(n: usize) -> Value {
+    let mut object = ordinary(n, 2);
+    if n % 10 == 3 {
+        object["spec"]["replicas"] = 2.into();
+    }
+    served(object, n)
+}
+
 /// One ConfigMap in ten is edited by hand; Git moved on since the backup for one Deployment in ten.
 fn world() -> World {
     let drifts = |n: usize| n % 10 == 7;
@@ -76,13 +96,6 @@ fn world() -> World {
         world = world.complete(&name);
     }
     let live = (0..OBJECTS).map(|n| served(ordinary(n, if drifts(n) { 1 } else { 2 }), n)).collect();
-    let held = |n: usize| {
-        let mut object = ordinary(n, 2);
-        if moved(n) {
-            object["spec"]["replicas"] = 2.into();
-        }
-        served(object, n)
-    };
     world.runs(live).backup(Snapshot::new("nightly", "01:00").holding((0..OBJECTS).map(held).collect()))
 }
 
@@ -97,15 +110,17 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
+/// One join, and how long it took.
+fn timed(world: &World, memo: &mut Memo) -> (Duration, snapgap::report::model::Report) {
+    let (begun, cpu) = (Instant::now(), on_cpu());
+    let report = snapgap::verdict::judge(&world.inputs(), memo);
+    let took = cpu.zip(on_cpu()).map_or_else(|| begun.elapsed(), |(before, after)| after - before);
+    (took, report)
+}
+
 /// Builds the world and measures.
 pub fn measure() -> Measured {
     let mut world = world();
-    let timed = |world: &World, memo: &mut Memo| {
-        let (begun, cpu) = (Instant::now(), on_cpu());
-        let report = snapgap::verdict::judge(&world.inputs(), memo);
-        let took = cpu.zip(on_cpu()).map_or_else(|| begun.elapsed(), |(before, after)| after - before);
-        (took, report)
-    };
     let mut cold = Vec::new();
     for _ in 0..ROUNDS {
         let (took, report) = timed(&world, &mut Memo::default());
@@ -123,5 +138,37 @@ pub fn measure() -> Measured {
         warm.push(timed(&world, &mut memo).0);
         assert_eq!(memo.stats().compared, 1, "one edit compares one object again");
     }
-    Measured { cold: median(cold), warm: median(warm) }
+    Measured { cold: median(cold), warm: median(warm), backup: new_backup(world) }
+}
+
+/// Backups as the daemon has them, read into a library on disk; the newer one brings one Deployment in ten up to Git.
+fn new_backup(mut world: World) -> Duration {
+    let folder = tempfile::tempdir().expect("a folder");
+    let limits = ArchiveLimits { entries: 1_000_000, object_bytes: 1 << 20, total_bytes: 1 << 30, time: Duration::from_secs(600) };
+    let library = Library::open(Some(&folder.path().join("cache")), 8 << 30, limits, Redactor::new([7; 32]));
+    let newer = |n: usize| if n % 10 == 3 { served(ordinary(n, 2), n) } else { held(n) };
+    let objects: [Vec<Value>; 2] = [(0..OBJECTS).map(held).collect(), (0..OBJECTS).map(newer).collect()];
+    let archives = objects.iter().zip(["older", "newer"]).map(|(objects, name)| {
+        let path = folder.path().join(format!("{name}.tar.gz"));
+        write_archive(std::fs::File::create(&path).expect("a file"), objects, &Names::builtin(), world.now).expect("written");
+        library.read(name, name, std::fs::File::open(&path).expect("a file")).expect("read")
+    });
+    let archives: Vec<_> = archives.collect();
+    let older = &mut world.backed_up.backups[0];
+    older.content = BackupContent::Read(archives[0].clone());
+    let mut newer = older.clone();
+    (newer.name, newer.content) = ("newer".into(), BackupContent::Read(archives[1].clone()));
+    newer.start = newer.start.map(|s| s + Duration::from_secs(3600));
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        let mut memo = Memo::default();
+        let before = timed(&world, &mut memo).1;
+        let mut after = world.clone();
+        after.backed_up.backups.insert(0, newer.clone());
+        let (took, report) = timed(&after, &mut memo);
+        let split = |r: &snapgap::report::model::Report| r.windows[0].objects;
+        assert!(split(&before) >= (OBJECTS / 10) as u64 && split(&report) < split(&before), "the new backup closes windows");
+        times.push(took);
+    }
+    median(times)
 }
