@@ -136,6 +136,7 @@ fn main() {
         quiet.git_requests.abs_diff(quiet.cycles as usize) <= 1,
     );
     table.target("a Git cycle without news", &quiet.git, "median < 50 ms", quiet.git.quantile(0.5) < Duration::from_millis(50));
+    table.fact("of it the server's git", &quiet.git_server);
     table.fact(
         "processor time with nothing changing, Git asked every second",
         format!("{:.1} %", quiet.cpu.as_secs_f64() / QUIET.as_secs_f64() * 100.0),

@@ -24,17 +24,26 @@ pub struct Packed(Arc<[u8]>);
 impl Packed {
     /// Packs a text; equal texts share their memory.
     pub fn of(text: &str) -> Self {
-        let bytes = compress_prepend_size_with_dict(text.as_bytes(), DICTIONARY);
+        Self::of_bytes(text.as_bytes())
+    }
+
+    /// Packs bytes; equal ones share their memory.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        let bytes = compress_prepend_size_with_dict(bytes, DICTIONARY);
         SHELF.lock().unwrap_or_else(PoisonError::into_inner).keep(&bytes)
     }
 
     /// The text. What [`Packed::of`] wrote always unpacks; an empty text stands for the impossible.
     pub fn text(&self) -> String {
-        let bytes = decompress_size_prepended_with_dict(&self.0, DICTIONARY).unwrap_or_default();
-        String::from_utf8(bytes).unwrap_or_default()
+        String::from_utf8(self.unpacked()).unwrap_or_default()
     }
 
-    /// The bytes that stand for the text: equal exactly for equal texts.
+    /// The bytes that were packed; none stand for the impossible.
+    pub fn unpacked(&self) -> Vec<u8> {
+        decompress_size_prepended_with_dict(&self.0, DICTIONARY).unwrap_or_default()
+    }
+
+    /// What stands for the text: equal exactly for equal texts.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }

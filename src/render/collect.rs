@@ -99,7 +99,10 @@ impl<'a> Collector<'a> {
             let message = format!("{} more remarks about this app are left out", self.dropped);
             self.diagnostics.push(Diagnostic { file: last.file.clone(), line: None, reason: "more_remarks".into(), message });
         }
-        Collected { objects: self.objects.into_iter().flatten().collect(), diagnostics: self.diagnostics, hooks: self.hooks }
+        // Kept for as long as the commit is the newest, so no more room than there are objects.
+        let mut objects = Vec::with_capacity(self.objects.iter().flatten().count());
+        objects.extend(self.objects.into_iter().flatten());
+        Collected { objects, diagnostics: self.diagnostics, hooks: self.hooks }
     }
 
     pub(super) fn remark(&mut self, file: &Text, line: Option<u32>, reason: &str, message: String) {

@@ -184,7 +184,7 @@ pub struct ObjectReport {
     /// One sentence: what is wrong and what to do, or why nothing is.
     pub why: String,
     /// The open window, if there is one.
-    pub window: Option<Window>,
+    pub window: Option<Box<Window>>,
     /// The backup that speaks for it: the newest usable one whose scope covers it.
     pub backup: Option<Text>,
     /// Why it could not be judged, per side.

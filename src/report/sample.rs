@@ -225,13 +225,13 @@ pub fn busy() -> Report {
     let split = |name: &str, stage: Stage, cause: Cause, why: &str| ObjectReport {
         recovery: Recovery::Split,
         why: why.into(),
-        window: Some(Window {
+        window: Some(Box::new(Window {
             stage,
             start: start("2026-03-01T08:40:00Z", "2026-03-01T08:40:00Z", Basis::Merge),
             cause,
             commits: vec![landed.clone()],
             closes_at: next,
-        }),
+        })),
         ..object("apps", "Deployment", "shop", name)
     };
     let mut cart = split(

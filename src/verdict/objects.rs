@@ -124,7 +124,7 @@ pub(super) fn object<'a>(join: &Join<'a>, case: &Case<'a>, layers: &mut Layers<'
         drift_since: drift_since(join, case, source),
         recovery: case.recovery,
         why: why(join, case, window.as_ref(), &unknown),
-        window,
+        window: window.map(Box::new),
         backup: case.copies.speaker().map(|b| b.name.clone()),
         unknown,
         confirmed: None,

@@ -19,7 +19,7 @@ fn a_full_cluster_costs_little_memory_no_requests_when_quiet_and_an_edit_shows_w
     assert!(report["summary"]["objects"].as_u64().is_some_and(|n| n as usize >= OBJECTS), "{:#}", report["summary"]);
     assert_eq!(measure::drifting(&daemon), Vec::<String>::new(), "everything was applied");
     let quiet = measure::quiet(&world, &daemon, Duration::from_secs(18));
-    println!("a Git cycle takes {}; processor time when quiet {:?}", quiet.git, quiet.cpu);
+    println!("a Git cycle takes {}, of it the server's git {}; processor time when quiet {:?}", quiet.git, quiet.git_server, quiet.cpu);
     assert_eq!(quiet.asked, Vec::<String>::new(), "nothing is asked beyond the watches");
     assert!(quiet.cycles > 5 && quiet.git_requests.abs_diff(quiet.cycles as usize) <= 1, "one request a cycle: {quiet:?}");
     let made = |verb: &str| world.plane.audit().iter().filter(|r| r.user == USER && r.verb == verb).count() as f64;

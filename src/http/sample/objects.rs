@@ -74,7 +74,7 @@ impl Seed {
         if cause != Cause::Unknown {
             self.0.sides.backup = Presence::Present;
         }
-        self.0.window = Some(Window { stage, start, cause, commits, closes_at: Some(ahead(708)) });
+        self.0.window = Some(Box::new(Window { stage, start, cause, commits, closes_at: Some(ahead(708)) }));
         self
     }
 

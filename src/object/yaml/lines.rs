@@ -1,11 +1,12 @@
 //! On which line a value is written, by path. pure
 //!
-//! Eight bytes per value: a hash of the path and a line, sorted. Two paths of one document with the same 32-bit hash would share a line;
-//! that is a wrong number beside a right finding, once in many thousand documents, and not worth twice the memory.
+//! A hash of each value's path and a line, sorted. Two paths of one document with the same 32-bit hash would share a line; that is a wrong
+//! number beside a right finding, once in many thousand documents, and not worth twice the memory. Documents of one shape, as those that a
+//! template wrote, share their hashes, and where they are laid out alike their lines too.
 
 use serde_json::Value;
 
-use crate::object::{FieldPath, Step};
+use crate::object::{FieldPath, Packed, Step};
 
 /// The hash of the root path.
 pub(super) const ROOT: u32 = 0x811c_9dc5;
@@ -30,8 +31,24 @@ pub(super) fn item(parent: u32, index: usize) -> u32 {
 
 /// Lines of the leaves and containers of one document, by path. Compact: a sorted table of path hashes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LineMap {
-    sorted: Box<[(u32, u32)]>,
+pub struct LineMap(Option<Table>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Table {
+    /// The least line.
+    first: u32,
+    /// The hashes, sorted, four bytes each.
+    hashes: Packed,
+    /// For each of them how far behind the first its line is, four bytes each.
+    behind: Packed,
+}
+
+fn bytes_of(numbers: impl Iterator<Item = u32>) -> Packed {
+    Packed::of_bytes(&numbers.flat_map(u32::to_le_bytes).collect::<Vec<u8>>())
+}
+
+fn numbers_in(bytes: &[u8]) -> impl Iterator<Item = u32> {
+    bytes.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b))
 }
 
 impl LineMap {
@@ -41,31 +58,36 @@ impl LineMap {
         pairs.reverse();
         pairs.dedup_by_key(|(hash, _)| *hash);
         pairs.reverse();
-        Self { sorted: pairs.into_boxed_slice() }
-    }
-
-    fn get(&self, hash: u32) -> Option<u32> {
-        self.sorted.binary_search_by_key(&hash, |(h, _)| *h).ok().map(|at| self.sorted[at].1)
+        let table = pairs.iter().map(|(_, line)| *line).min().map(|first| Table {
+            first,
+            hashes: bytes_of(pairs.iter().map(|(hash, _)| *hash)),
+            behind: bytes_of(pairs.iter().map(|(_, line)| line - first)),
+        });
+        Self(table)
     }
 
     /// How many places the table knows.
-    pub fn len(&self) -> usize {
-        self.sorted.len()
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.pairs().0.len()
     }
 
-    /// Whether the table is empty.
-    pub fn is_empty(&self) -> bool {
-        self.sorted.is_empty()
+    /// The pairs, sorted.
+    fn pairs(&self) -> Pairs {
+        let Some(table) = &self.0 else { return Pairs(Vec::new()) };
+        let (hashes, behind) = (table.hashes.unpacked(), table.behind.unpacked());
+        Pairs(numbers_in(&hashes).zip(numbers_in(&behind)).map(|(hash, behind)| (hash, table.first.saturating_add(behind))).collect())
     }
 
     /// The line of the value at `path` in the document `root`, or of the nearest ancestor that has one. `None` if not even the document
     /// has a line. `root` resolves steps that select an item by its keys or its value.
     pub fn line_of(&self, path: &FieldPath, root: &Value) -> Option<u32> {
-        let mut line = self.get(ROOT);
+        let pairs = self.pairs();
+        let mut line = pairs.get(ROOT);
         let (mut hash, mut at) = (ROOT, root);
         for step in &path.0 {
             let Some((next_hash, next)) = follow(hash, at, step) else { break };
-            line = self.get(next_hash).or(line);
+            line = pairs.get(next_hash).or(line);
             (hash, at) = (next_hash, next);
         }
         line
@@ -79,8 +101,17 @@ impl LineMap {
             Step::Select(_) | Step::Value(_) => hash,
         });
         let mut pairs = Vec::new();
-        self.copy(from, ROOT, item, &mut pairs);
+        self.pairs().copy(from, ROOT, item, &mut pairs);
         Self::new(pairs)
+    }
+}
+
+/// A table as it is looked into.
+struct Pairs(Vec<(u32, u32)>);
+
+impl Pairs {
+    fn get(&self, hash: u32) -> Option<u32> {
+        self.0.binary_search_by_key(&hash, |(h, _)| *h).ok().map(|at| self.0[at].1)
     }
 
     fn copy(&self, from: u32, to: u32, value: &Value, pairs: &mut Vec<(u32, u32)>) {

@@ -68,7 +68,7 @@ fn an_item_of_a_list_can_be_told_its_own_lines() {
     let lines = doc.lines.below(&[Step::Key("items".into()), Step::Index(1)], item);
     assert_eq!(lines.line_of(&FieldPath::root(), item), Some(4));
     assert_eq!(lines.line_of(&FieldPath::root().key("spec").key("x"), item), Some(6));
-    assert_eq!(lines.len(), 4);
+    assert_eq!(lines.places(), 4);
 }
 
 #[test]

@@ -64,6 +64,8 @@ struct Shared {
     authorization: Mutex<Option<String>>,
     mode: Mutex<Mode>,
     seen: Mutex<Vec<Seen>>,
+    /// How long git took for each answer.
+    took: Mutex<Vec<Duration>>,
     protocol_v2: AtomicBool,
     over: AtomicBool,
 }
@@ -89,6 +91,7 @@ impl GitHttp {
             authorization: Mutex::default(),
             mode: Mutex::new(Mode::Normal),
             seen: Mutex::default(),
+            took: Mutex::default(),
             protocol_v2: AtomicBool::new(true),
             over: AtomicBool::new(false),
         });
@@ -135,6 +138,11 @@ impl GitHttp {
     /// The requests since the last call.
     pub fn take_seen(&self) -> Vec<Seen> {
         std::mem::take(&mut self.shared.seen.lock().expect("lock"))
+    }
+
+    /// How long git took for each answer since the last call: what no client can make shorter.
+    pub fn take_took(&self) -> Vec<Duration> {
+        std::mem::take(&mut self.shared.took.lock().expect("lock"))
     }
 }
 
@@ -235,7 +243,9 @@ impl Shared {
             let body = format!("{:04x}{text}", text.len() + 4);
             return answer(out, 200, &[("Content-Type", "application/x-git-upload-pack-result")], body.as_bytes()).ok();
         }
+        let begun = Instant::now();
         let (status, kind, mut body) = self.backend(&method, path, query, &headers, &body);
+        self.took.lock().expect("lock").push(begun.elapsed());
         let kind = [("Content-Type", kind.as_str())];
         match self.mode() {
             Mode::Drip if method == "POST" => {

@@ -52,6 +52,8 @@ pub struct Quiet {
     pub cycles: u64,
     pub git_requests: usize,
     pub git: Times,
+    /// How long the server's git took for its answers, which is part of a cycle.
+    pub git_server: Times,
     /// Processor time that was spent.
     pub cpu: Duration,
 }
@@ -71,6 +73,7 @@ pub fn quiet(world: &World, daemon: &Daemon, lasting: Duration) -> Quiet {
     };
     let (since, begun, before, cpu) = (Timestamp::now(), Instant::now(), runs(), daemon.cpu());
     world.git.take_seen();
+    world.git.take_took();
     let (mut cycles, mut last) = (Vec::new(), stage()["runs"].clone());
     while begun.elapsed() < lasting {
         thread::sleep(Duration::from_millis(250));
@@ -87,6 +90,7 @@ pub fn quiet(world: &World, daemon: &Daemon, lasting: Duration) -> Quiet {
         cycles: cycles_done,
         git_requests,
         git: Times::of(cycles),
+        git_server: Times::of(world.git.take_took()),
         cpu: daemon.cpu().saturating_sub(cpu),
     }
 }
