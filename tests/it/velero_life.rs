@@ -172,21 +172,32 @@ fn what_becomes_of_backups_restores_and_volumes_is_told_at_each_step() {
 
     // Every panel of the dashboard for backups shows something of this world, but the date at which a whole layer was proven: no restore brought all
     // of its namespaces back. Marks of what happens within a minute are no panels.
-    let empty = Prometheus::scraping(daemon.port).empty("snapgap-backup");
+    let prometheus = Prometheus::scraping(daemon.port);
+    let empty = prometheus.empty("snapgap-backup");
     let expected = |q: &String| q.contains("snapgap_layer_proven_restore_timestamp_seconds") || q.contains("changes(");
     assert!(empty.iter().all(expected), "panels stay empty: {empty:#?}");
-    // What the cells of coverage count is every object once, and a backup that holds less than the one before shows in its size.
-    let report = daemon.report();
-    let cells: u64 = report["summary"]["coverage"].as_array().expect("cells").iter().filter_map(|c| c["objects"].as_u64()).sum();
-    assert_eq!(Some(cells), report["summary"]["objects"].as_u64());
-    let sums = daemon
-        .get("/metrics")
-        .body
-        .lines()
-        .filter(|l| l.starts_with("snapgap_coverage_objects{"))
-        .filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok())
-        .sum::<f64>();
-    assert!(sums > 0.0, "{sums}");
+    // The cells of coverage count every object once.
+    let cells = || {
+        let text = daemon.get("/metrics").body;
+        let own = text.lines().filter(|l| l.starts_with("snapgap_coverage_objects{"));
+        own.filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
+    };
+    let objects = || daemon.report()["summary"]["objects"].as_f64().unwrap_or_default();
+    eventually("the cells sum up to all objects", PATIENCE, || cells() > 100.0 && cells() == objects());
+    // A backup that holds far less than the one before it: its size is that of its archive, and the shipped rule finds it.
+    let size = || daemon.metric("snapgap_backup_newest_valid_objects{schedule=\"nightly\"}").unwrap_or_default();
+    let shrank = "max by (cluster, schedule) (min_over_time(snapgap_backup_newest_valid_objects[5m])) \
+                  < 0.5 * max by (cluster, schedule) (max_over_time(snapgap_backup_newest_valid_objects[7d]))";
+    let rules = include_str!("../../deploy/prometheus/rules.yml").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(rules.contains(&shrank.split_whitespace().collect::<Vec<_>>().join(" ")), "the rule that is shipped");
+    assert!(size() >= 16.0 && prometheus.query(shrank)["data"]["result"] == json!([]), "{}", size());
+    let mut slim = Velero::manifest("Backup", "slim", &json!({"includedNamespaces": ["shop"], "includedResources": ["services", "secrets"]}));
+    slim["metadata"]["labels"] = json!({"velero.io/schedule-name": "nightly"});
+    velero.create_all(&[slim]);
+    assert_eq!(velero.ended("Backup", "slim")["status"]["phase"], "Completed");
+    let slim = backup(&daemon, "slim", "restorable", "completed");
+    eventually("the newest one counts", PATIENCE, || Some(size()) == slim["objects"].as_f64());
+    eventually("the rule finds it", PATIENCE, || prometheus.query(shrank)["data"]["result"][0]["metric"]["schedule"] == "nightly");
 
     // The location goes away in the middle of a backup.
     let in_progress =
