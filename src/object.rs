@@ -7,6 +7,7 @@ pub mod admit;
 pub mod builtin;
 pub mod content;
 pub mod id;
+pub mod lookup;
 pub mod packed;
 pub mod path;
 pub mod quantity;
@@ -18,6 +19,7 @@ pub use admit::{AdmitError, DeployerMark, EXCLUDE_LABEL, Meta, Object, Owner, ad
 pub use builtin::{Builtin, builtin};
 pub use content::{BodyError, Content, Extent, Fingerprint, Place, Shelf};
 pub use id::{GroupKind, Gvk, ObjectId, Text};
+pub use lookup::Lookup;
 pub use packed::Packed;
 pub use path::{FieldPath, Step};
 pub use quantity::Quantity;

@@ -17,6 +17,9 @@ pub use managers::{Managers, Writer, rows as manager_rows};
 /// Managers that write whole objects, so that they own every default that the server filled in.
 const WHOLE_WRITERS: [&str; 3] = ["kubectl-create", "kubectl-replace", "oc-create"];
 
+/// Items of a list among which one is looked for by reading the keys of all; of more, by writing the keys of the one.
+const FEW: usize = 32;
+
 /// One entry of managedFields.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -88,7 +91,7 @@ impl Entry {
     fn below<'m>(node: &'m Map<String, Value>, place: &Place<'_>) -> Option<&'m Value> {
         match place {
             Place::Key(key) => node.get(&format!("f:{key}")),
-            Place::Item(keys) => node.iter().find(|(k, _)| k.strip_prefix("k:").is_some_and(|json| selects(json, keys))).map(|(_, v)| v),
+            Place::Item(keys) => item(node, keys),
             Place::Value(value) => node.get(&format!("v:{value}")),
             Place::Index => None,
         }
@@ -121,6 +124,23 @@ pub enum Place<'a> {
     Value(String),
     /// A position.
     Index,
+}
+
+/// The entry of an item by its keys. The server writes them sorted by name; texts and numbers are told apart by trying both.
+fn item<'f>(node: &'f Map<String, Value>, keys: &[(Text, String)]) -> Option<&'f Value> {
+    if node.len() <= FEW {
+        return node.iter().find(|(k, _)| k.strip_prefix("k:").is_some_and(|json| selects(json, keys))).map(|(_, v)| v);
+    }
+    let mut keys: Vec<&(Text, String)> = keys.iter().collect();
+    keys.sort();
+    let mut spelled = vec![String::from("k:{")];
+    for (n, (name, text)) in keys.iter().enumerate() {
+        let plain = matches!(serde_json::from_str(text), Ok(Value::Number(_) | Value::Bool(_))).then(|| text.clone());
+        let forms: Vec<String> = plain.into_iter().chain([Value::from(text.as_str()).to_string()]).collect();
+        let comma = if n > 0 { "," } else { "" };
+        spelled = spelled.iter().flat_map(|begun| forms.iter().map(move |form| format!("{begun}{comma}{}:{form}", Value::from(&**name)))).collect();
+    }
+    spelled.into_iter().find_map(|begun| node.get(&format!("{begun}}}")))
 }
 
 fn selects(json: &str, keys: &[(Text, String)]) -> bool {
@@ -211,6 +231,24 @@ mod tests {
         let app = [Place::Key("spec"), Place::Key("selector"), Place::Key("app")];
         assert!(owners.of(&app, &|_| false).is_empty(), "what was written empty owns nothing that came into it later");
         assert!(owners.of(&app, &|depth| depth == 2).len() == 2 && owners.of(&app[..2], &|_| false).len() == 2);
+    }
+
+    #[test]
+    fn an_item_is_found_among_few_and_among_many() {
+        for many in [3, 5_000] {
+            let item = |n: usize| (format!("k:{{\"port\":{n},\"protocol\":\"TCP\"}}"), json!({".": {}, "f:name": {}}));
+            let mut items: Map<String, Value> = (0..many).map(item).collect();
+            items.insert("k:{\"port\":\"7\",\"protocol\":\"TCP\"}".into(), json!({"f:text": {}}));
+            let fields = json!({"f:ports": items});
+            let owners = Owners::read(Some(&json!([{"manager": "a", "fieldsV1": fields}]).to_string()));
+            let owned = |port: &str, protocol: &str, field| {
+                // The keys come in the order of the schema.
+                let keys = vec![("protocol".into(), protocol.to_owned()), ("port".into(), port.to_owned())];
+                !owners.of(&[Place::Key("ports"), Place::Item(keys), Place::Key(field)], &|_| false).is_empty()
+            };
+            assert!(owned("1", "TCP", "name") && !owned("1", "UDP", "name") && !owned("1", "TCP", "nodePort"), "{many}");
+            assert!(!owned("9999", "TCP", "name"), "{many}");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::{
         Comparison, Leaf, LeafClass, Managers, Observed, Policy, Silence, compare,
         exempt::{Exemptions, Use},
     },
-    object::{BodyError, FieldPath, Fingerprint, Gvk, Object, ObjectId, Place, Step, Text, redact::MARK},
+    object::{BodyError, FieldPath, Fingerprint, Gvk, Lookup, Object, ObjectId, Place, Text, redact::MARK},
     report::model::FieldReport,
     witness::Failure,
 };
@@ -329,10 +329,11 @@ impl Values<'_> {
             .filter(|l| l.class != LeafClass::UnknownField)
             .for_each(|l| found.entry(&l.path).or_default().1 = Some(l));
         let secret = self.wanted.id.gk.is("", "Secret");
+        let lookup = Lookup::default();
         let show = |v: &Value| show(v, secret);
         let field = |(path, (l, b)): (&FieldPath, (Option<&Leaf>, Option<&Leaf>))| {
-            let running = || self.live.and_then(|_| at(self.live(), path)).map(show);
-            let held = || self.backup.and_then(|_| at(self.backup(), path)).map(show);
+            let running = || self.live.and_then(|_| lookup.at(self.live(), path)).map(show);
+            let held = || self.backup.and_then(|_| lookup.at(self.backup(), path)).map(show);
             let report = FieldReport {
                 path: path.to_string(),
                 class: l.map(|l| l.class),
@@ -353,14 +354,7 @@ impl Values<'_> {
 
 /// The value at a path, if it is there. List items are found by their keys.
 pub(super) fn at<'v>(value: &'v Value, path: &FieldPath) -> Option<&'v Value> {
-    let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
-    path.0.iter().try_fold(value, |value, step| match step {
-        Step::Key(key) => value.get(&**key),
-        Step::Index(n) => value.get(n),
-        Step::Value(want) => value.as_array()?.iter().find(|v| text(v) == **want),
-        // A key that the item leaves out stands for its default, which the path spells out.
-        Step::Select(keys) => value.as_array()?.iter().find(|v| keys.iter().all(|(k, want)| v.get(&**k).is_none_or(|have| text(have) == **want))),
-    })
+    Lookup::default().at(value, path)
 }
 
 /// A value as the report shows it: JSON text, cut when long, Secret values hidden.
@@ -390,6 +384,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::object::Step;
 
     #[test]
     fn values_are_found_by_path_also_inside_keyed_lists() {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{
     fast::FastMap,
     join::{Case, Git, Join},
-    rewritten,
+    rewritten::Rewritten,
     why::why,
     window::{start_of, window},
 };
@@ -70,12 +70,14 @@ fn drift_since(join: &Join<'_>, case: &Case<'_>, source: Option<&SourceName>) ->
 /// The differing fields, with the lines on which Git writes them.
 fn fields(join: &Join<'_>, case: &Case<'_>) -> Vec<FieldReport> {
     let Some(trio) = case.trio.as_ref().filter(|t| !t.fields.is_empty()) else { return Vec::new() };
+    let rewritten = Rewritten::new(join, case);
     let origin = case.claim.and_then(|c| c.desired.origin.as_ref().map(|o| (o, c.desired.object.content.value())));
+    let finder = origin.as_ref().map(|(origin, root)| (*origin, origin.lines.finder(root)));
     let of = |field: &super::compared::Field| {
-        let mut report = FieldReport { class: rewritten::class(join, case, field), ..field.report.clone() };
-        if let Some((origin, root)) = &origin {
+        let mut report = FieldReport { class: rewritten.class(field), ..field.report.clone() };
+        if let Some((origin, finder)) = &finder {
             report.file = Some(origin.file.clone());
-            report.line = origin.lines.line_of(&field.path, root);
+            report.line = finder.line_of(&field.path);
         }
         report
     };

@@ -5,48 +5,81 @@
 //! is told by three facts together: the deployer wrote after Git's value had landed, nobody else owns the field, and what runs is nothing
 //! that Git ever said there. A deployer that lags behind fails one of the first two, one that runs an older state the third.
 
+use std::cell::OnceCell;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
 use super::{
-    compared::{Field, at},
+    compared::Field,
     join::{Case, Join},
     window::start_of,
 };
-use crate::drift::{LeafClass, Writer};
+use crate::{
+    drift::{LeafClass, Writer},
+    object::Lookup,
+};
 
-/// The class of a differing field, with what history says of it.
-pub(super) fn class(join: &Join<'_>, case: &Case<'_>, field: &Field) -> Option<LeafClass> {
-    let class = field.report.class;
-    let asked = class == Some(LeafClass::Changed) && field.report.writer == Some(Writer::Deployer);
-    if asked && rewritten(join, case, field) == Some(true) { Some(LeafClass::Policy) } else { class }
+/// What history says of the fields of one object. What it needs is parsed once, when a field asks for it.
+pub(super) struct Rewritten<'j, 'a> {
+    join: &'j Join<'a>,
+    case: &'j Case<'a>,
+    /// What runs, what Git declares, and its states, newest first.
+    values: OnceCell<Option<(Value, Value, Vec<Option<Value>>)>>,
+    lookup: Lookup,
 }
 
-fn rewritten(join: &Join<'_>, case: &Case<'_>, field: &Field) -> Option<bool> {
-    let (written, claim) = (field.report.time?, case.claim?);
-    let live = case.live.body()?.content.value();
-    let runs = at(&live, &field.path)?;
-    let desired = claim.desired.object.content.value();
-    let wanted = at(&desired, &field.path)?;
-    let (mut landed, mut unbroken) = (None, true);
-    for state in claim.states() {
-        let value = state.object.as_ref().map(|o| o.content.value());
-        let said = value.as_ref().and_then(|v| at(v, &field.path));
-        if said == Some(runs) {
+impl<'j, 'a> Rewritten<'j, 'a> {
+    pub(super) fn new(join: &'j Join<'a>, case: &'j Case<'a>) -> Self {
+        Self { join, case, values: OnceCell::new(), lookup: Lookup::default() }
+    }
+
+    /// The class of a differing field, with what history says of it.
+    pub(super) fn class(&self, field: &Field) -> Option<LeafClass> {
+        let class = field.report.class;
+        let asked = class == Some(LeafClass::Changed) && field.report.writer == Some(Writer::Deployer);
+        if asked && self.rewritten(field) == Some(true) { Some(LeafClass::Policy) } else { class }
+    }
+
+    fn values(&self) -> Option<&(Value, Value, Vec<Option<Value>>)> {
+        let read = || {
+            let claim = self.case.claim?;
+            let states = claim.states().iter().map(|s| s.object.as_ref().map(|o| o.content.value())).collect();
+            Some((self.case.live.body()?.content.value(), claim.desired.object.content.value(), states))
+        };
+        self.values.get_or_init(read).as_ref()
+    }
+
+    fn rewritten(&self, field: &Field) -> Option<bool> {
+        let (written, claim) = (field.report.time?, self.case.claim?);
+        let states = claim.states();
+        if states.is_empty() {
+            return None;
+        }
+        let (live, desired, past) = self.values()?;
+        let at = |value| self.lookup.at(value, &field.path);
+        let (runs, wanted) = (at(live)?, at(desired)?);
+        let said = |n: usize| past[n].as_ref().and_then(at);
+        if (0..past.len()).any(|n| said(n) == Some(runs)) {
             return Some(false);
         }
-        unbroken &= said == Some(wanted);
-        if unbroken {
-            landed = Some(state.since.as_ref());
+        let unbroken = (0..past.len()).take_while(|n| said(*n) == Some(wanted)).count();
+        Some(self.landed(unbroken.checked_sub(1)?)? <= written)
+    }
+
+    /// The latest moment at which the state at this position can be said to have landed.
+    fn landed(&self, n: usize) -> Option<Timestamp> {
+        let (claim, inputs) = (self.case.claim?, self.join.inputs);
+        let source = &claim.state.app.source;
+        match &claim.states()[n].since {
+            Some(commit) => {
+                let start = start_of(commit, source, inputs.declared.sources.get(source), inputs.onsets, inputs.now);
+                Some(commit.time.max(start.not_before))
+            }
+            // It was there before anything that was searched.
+            None => Some(claim.state.history.reaches.as_ref()?.time),
         }
     }
-    let inputs = join.inputs;
-    let landed = match landed? {
-        Some(commit) => {
-            let start = start_of(commit, &claim.state.app.source, inputs.declared.sources.get(&claim.state.app.source), inputs.onsets, inputs.now);
-            commit.time.max(start.not_before)
-        }
-        // It was there before anything that was searched.
-        None => claim.state.history.reaches.as_ref()?.time,
-    };
-    Some(landed <= written)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::{
     compared::Field,
     copies::Copy,
     join::{Case, Git, Join, Made},
-    rewritten,
+    rewritten::Rewritten,
     sides::Gate,
     words,
 };
@@ -221,7 +221,7 @@ impl Teller<'_, '_> {
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };
                 let live = shown.report.live.as_deref().map_or_else(|| "gone".into(), plain);
                 let desired = shown.report.desired.as_deref().map_or_else(|| "nothing".into(), plain);
-                let policy = rewritten::class(self.join, case, shown) == Some(LeafClass::Policy);
+                let policy = Rewritten::new(self.join, case).class(shown) == Some(LeafClass::Policy);
                 let heal = match (edited, window) {
                     _ if policy => "admission or a controller makes it so, and a sync does not heal that: change Git or the policy",
                     (Some(_), _) => "revert it or commit it",

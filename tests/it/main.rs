@@ -24,6 +24,7 @@ mod daemon_page;
 mod daemon_scale;
 mod deploy;
 mod deploy_cluster;
+mod drift_bad_input;
 mod drift_exam;
 mod drift_objects;
 mod drift_rules;

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::object::{FieldPath, Packed, Step};
+use crate::object::{FieldPath, Lookup, Packed, Step};
 
 /// The hash of the root path.
 pub(super) const ROOT: u32 = 0x811c_9dc5;
@@ -82,15 +82,12 @@ impl LineMap {
     /// The line of the value at `path` in the document `root`, or of the nearest ancestor that has one. `None` if not even the document
     /// has a line. `root` resolves steps that select an item by its keys or its value.
     pub fn line_of(&self, path: &FieldPath, root: &Value) -> Option<u32> {
-        let pairs = self.pairs();
-        let mut line = pairs.get(ROOT);
-        let (mut hash, mut at) = (ROOT, root);
-        for step in &path.0 {
-            let Some((next_hash, next)) = follow(hash, at, step) else { break };
-            line = pairs.get(next_hash).or(line);
-            (hash, at) = (next_hash, next);
-        }
-        line
+        self.finder(root).line_of(path)
+    }
+
+    /// Finds lines of many paths in one document.
+    pub fn finder<'v>(&self, root: &'v Value) -> Finder<'v> {
+        Finder { pairs: self.pairs(), root, lookup: Lookup::default() }
     }
 
     /// The table of the item at `steps` alone, its own root being the root: what an object inside a `List` needs.
@@ -107,6 +104,7 @@ impl LineMap {
 }
 
 /// A table as it is looked into.
+#[derive(Debug)]
 struct Pairs(Vec<(u32, u32)>);
 
 impl Pairs {
@@ -121,6 +119,35 @@ impl Pairs {
             Value::Array(list) => list.iter().enumerate().for_each(|(i, v)| self.copy(item(from, i), item(to, i), v, pairs)),
             _ => {}
         }
+    }
+}
+
+/// Lines of many paths in one document.
+#[derive(Debug)]
+pub struct Finder<'v> {
+    pairs: Pairs,
+    root: &'v Value,
+    lookup: Lookup,
+}
+
+impl<'v> Finder<'v> {
+    /// As [`LineMap::line_of`].
+    pub fn line_of(&self, path: &FieldPath) -> Option<u32> {
+        let mut line = self.pairs.get(ROOT);
+        let (mut hash, mut at) = (ROOT, self.root);
+        for step in &path.0 {
+            let Some((next_hash, next)) = self.noted(hash, at, step).or_else(|| follow(hash, at, step)) else { break };
+            line = self.pairs.get(next_hash).or(line);
+            (hash, at) = (next_hash, next);
+        }
+        line
+    }
+
+    /// The item of a long list that has all keys of a step, from the positions that were noted.
+    fn noted(&self, hash: u32, at: &'v Value, step: &Step) -> Option<(u32, &'v Value)> {
+        let Step::Select(keys) = step else { return None };
+        let index = self.lookup.position(at, keys)?;
+        at.get(index).map(|v| (item(hash, index), v))
     }
 }
 
