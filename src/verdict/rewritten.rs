@@ -20,12 +20,14 @@ use crate::{
     object::Lookup,
 };
 
+/// What runs, what Git declares, and its states, newest first.
+type Values = (Value, Value, Vec<Option<Value>>);
+
 /// What history says of the fields of one object. What it needs is parsed once, when a field asks for it.
 pub(super) struct Rewritten<'j, 'a> {
     join: &'j Join<'a>,
     case: &'j Case<'a>,
-    /// What runs, what Git declares, and its states, newest first.
-    values: OnceCell<Option<(Value, Value, Vec<Option<Value>>)>>,
+    values: OnceCell<Option<Values>>,
     lookup: Lookup,
 }
 
@@ -41,7 +43,7 @@ impl<'j, 'a> Rewritten<'j, 'a> {
         if asked && self.rewritten(field) == Some(true) { Some(LeafClass::Policy) } else { class }
     }
 
-    fn values(&self) -> Option<&(Value, Value, Vec<Option<Value>>)> {
+    fn values(&self) -> Option<&Values> {
         let read = || {
             let claim = self.case.claim?;
             let states = claim.states().iter().map(|s| s.object.as_ref().map(|o| o.content.value())).collect();
