@@ -100,8 +100,8 @@ pub struct ObservedReport {
     pub backup: Text,
     /// When it began.
     pub start: Option<Timestamp>,
-    /// Counts.
-    pub agreement: Agreement,
+    /// Counts; absent if they cannot be said.
+    pub agreement: Option<Agreement>,
     /// Objects on which content and spec disagree, in the order of identities.
     pub disagreements: Vec<Disagreement>,
     /// Why they could not be compared, if so.
@@ -152,7 +152,11 @@ fn covered_by(n: usize, asked: &[Asked<'_>], plans: &[Plan<'_, '_>]) -> Vec<Stri
 fn observe(subject: &Subject<'_>, view: &View<'_>, live: &Live, velero: &str) -> ObservedReport {
     let backup = subject.backup();
     let compared = observed::compare(subject, view, live, velero);
-    let failure = compared.as_ref().err().map(|e| Failure::new(e.kind(), e.to_string()));
+    let failure = match &compared {
+        Err(e) => Some(Failure::new(e.kind(), e.to_string())),
+        Ok((None, _)) => Some(Failure::new("not_comparable", "clocks disagree, or the cluster was looked at before it began")),
+        Ok((Some(_), _)) => None,
+    };
     let (agreement, disagreements) = compared.unwrap_or_default();
     ObservedReport { backup: backup.name.clone(), start: backup.start, agreement, disagreements, failure }
 }
@@ -207,8 +211,8 @@ pub fn coverage(asked: &[Asked<'_>], view: &View<'_>, live: &Live, velero: &str,
 }
 
 fn observed_lines(out: &mut String, newest: &ObservedReport, all: bool) {
-    let Agreement { predicted, held, unexpected, .. } = newest.agreement;
-    let beyond = if unexpected > 0 { format!(", and {unexpected} that it does not take") } else { String::new() };
+    let Agreement { predicted, held, unexpected, .. } = newest.agreement.clone().unwrap_or_default();
+    let beyond = unexpected.filter(|n| *n > 0).map(|n| format!(", and {n} that it does not take")).unwrap_or_default();
     let _ = match &newest.failure {
         Some(failure) => writeln!(out, "  what its newest backup {} holds cannot be said: {}", clean(&newest.backup), clean(&failure.message)),
         None => {

@@ -63,12 +63,12 @@ fn twin(id: &ObjectId) -> Option<ObjectId> {
 }
 
 /// Objects that a backup lacks, with the counts. `plan` is its scope played through over the cluster as it is, and `as_of` when that was so: a
-/// look that is older than the backup says nothing of it.
-pub fn missing(subject: &Subject<'_>, view: &View<'_>, plan: &Plan<'_, '_>, live: &Live) -> (Agreement, Vec<Disagreement>) {
+/// look that is older than the backup says nothing of it, nor do two clocks that disagree: `None`.
+pub fn missing(subject: &Subject<'_>, view: &View<'_>, plan: &Plan<'_, '_>, live: &Live) -> Option<(Agreement, Vec<Disagreement>)> {
     let mut agreement = Agreement::default();
     let skewed = subject.backup.remarks.iter().any(|r| &*r.reason == "clock_skew");
     if skewed || live.as_of.is_none_or(|at| at < subject.moment.start) {
-        return (agreement, Vec::new());
+        return None;
     }
     let mut lacking: Vec<(&ObjectId, &Object)> = Vec::new();
     for (id, decision) in plan.decisions() {
@@ -87,7 +87,7 @@ pub fn missing(subject: &Subject<'_>, view: &View<'_>, plan: &Plan<'_, '_>, live
         }
     }
     if lacking.is_empty() {
-        return (agreement, Vec::new());
+        return Some((agreement, Vec::new()));
     }
     // What leads to others now may not have been there then.
     let past = Plan::at(&subject.backup.scope, view, &subject.moment);
@@ -107,18 +107,20 @@ pub fn missing(subject: &Subject<'_>, view: &View<'_>, plan: &Plan<'_, '_>, live
     agreement.missing = found.len() as u64;
     agreement.predicted += agreement.missing;
     found.sort_by(|a, b| a.id.cmp(&b.id));
-    (agreement, found)
+    Some((agreement, found))
 }
 
-/// Both halves at once, for who asks once.
-pub fn compare(subject: &Subject<'_>, view: &View<'_>, live: &Live, velero: &str) -> Result<(Agreement, Vec<Disagreement>), BodyError> {
+/// Both halves at once, for who asks once. No counts: what it lacks cannot be said.
+pub fn compare(subject: &Subject<'_>, view: &View<'_>, live: &Live, velero: &str) -> Result<(Option<Agreement>, Vec<Disagreement>), BodyError> {
     let plan = Plan::of(&subject.backup.scope, view);
-    let (mut agreement, mut rows) = missing(subject, view, &plan, live);
     let unexpected = unexpected(subject, live, velero)?;
-    agreement.unexpected = unexpected.len() as u64;
+    let count = unexpected.len() as u64;
+    let (agreement, mut rows) = missing(subject, view, &plan, live).unzip();
+    let agreement = agreement.map(|a| Agreement { unexpected: Some(count), ..a });
+    let rows = rows.get_or_insert_default();
     rows.extend(unexpected);
     rows.sort_by(|a, b| (&a.id, a.mismatch).cmp(&(&b.id, b.mismatch)));
-    Ok((agreement, rows))
+    Ok((agreement, std::mem::take(rows)))
 }
 
 struct Asker<'s, 'v, 'a> {

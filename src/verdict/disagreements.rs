@@ -33,20 +33,27 @@ pub(super) fn disagreements(join: &Join<'_>, view: &View<'_>, backups: &mut [Bac
                 &own
             }
         };
-        let (mut agreement, mut objects) = observed::missing(subject, view, plan, live);
+        let (mut agreement, objects) = observed::missing(subject, view, plan, live).unzip();
+        let mut objects = objects.unwrap_or_default();
         let policy = scope.policy().and_then(|p| live.objects.get(&ObjectId::new("", "ConfigMap", Some(&join.inputs.config.velero.namespace), p)));
         let key = hash_of(&(ground, policy.map(|o| o.content.print())));
         let unexpected = join.memo.unexpected(backup, key, || observed::unexpected(subject, live, &join.inputs.config.velero.namespace));
-        agreement.unexpected = unexpected.len() as u64;
-        let counts = BTreeMap::from([(Mismatch::MissingFromBackup, agreement.missing), (Mismatch::UnexpectedInBackup, agreement.unexpected)]);
+        let mut counts = BTreeMap::new();
+        if let Some(agreement) = &mut agreement {
+            agreement.unexpected = unexpected.as_ref().map(|u| u.len() as u64);
+            counts.insert(Mismatch::MissingFromBackup, agreement.missing);
+        }
+        if let Some(unexpected) = &unexpected {
+            counts.insert(Mismatch::UnexpectedInBackup, unexpected.len() as u64);
+        }
         if let Some(report) = backups.iter_mut().find(|b| b.name == backup.name && b.start == backup.start) {
-            report.agreement = Some(agreement);
+            report.agreement = agreement;
         }
         if counts.values().all(|n| *n == 0) {
             continue;
         }
         objects.truncate(MOST);
-        objects.extend(unexpected.iter().take(MOST).cloned());
+        objects.extend(unexpected.iter().flat_map(|u| u.iter()).take(MOST).cloned());
         objects.sort_by(|a, b| (&a.id, a.mismatch).cmp(&(&b.id, b.mismatch)));
         let newer = subjects[..n].iter().map(Subject::backup);
         let same = |b: &&crate::witness::Backup| *b.scope == **scope || b.schedule.is_some() && b.schedule == backup.schedule;

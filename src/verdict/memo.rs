@@ -261,27 +261,27 @@ impl Memo {
         used.filter_map(|d| Some((d.gk.clone(), d.problem.clone()?))).collect()
     }
 
-    /// What a backup holds beyond its spec, which is a matter of its archive and of what `key` stands for. Nothing, if a body could not be read:
-    /// it may be the next time.
+    /// What a backup holds beyond its spec, which is a matter of its archive and of what `key` stands for. `None`: a body could not be read; it may
+    /// be the next time.
     pub(super) fn unexpected(
         &self,
         backup: &Backup,
         key: u64,
         make: impl FnOnce() -> Result<Vec<Disagreement>, BodyError>,
-    ) -> Arc<Vec<Disagreement>> {
-        let Ok(archive) = backup.content.archive() else { return Arc::default() };
+    ) -> Option<Arc<Vec<Disagreement>>> {
+        let archive = backup.content.archive().ok()?;
         let used = self.round.get();
         let same = |r: &&mut Remembered| Arc::ptr_eq(&r.archive, archive) && r.key == key && r.scope == backup.scope;
         if let Some(known) = self.unexpected.borrow_mut().iter_mut().find(same) {
             known.used = used;
-            return known.found.clone();
+            return Some(known.found.clone());
         }
-        let Ok(found) = make().map(Arc::new) else { return Arc::default() };
+        let found = make().map(Arc::new).ok()?;
         if self.cap > 0 {
             let (archive, scope) = (archive.clone(), backup.scope.clone());
             self.unexpected.borrow_mut().push(Remembered { archive, scope, key, found: found.clone(), used });
         }
-        found
+        Some(found)
     }
 
     /// What a CustomResourceDefinition defines; empty texts if it is not one.

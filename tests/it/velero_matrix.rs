@@ -108,6 +108,7 @@ fn disagreements(files: &[FileBackup], objects: &[Value], live: &Live) -> (Vec<S
     for backup in &backed_up.backups {
         let Some(subject) = Subject::of(backup) else { continue };
         let (agreement, found) = observed::compare(&subject, &view, live, NAMESPACE).expect("bodies are in memory");
+        let agreement = agreement.expect("clocks agree, and the cluster was looked at afterwards");
         assert_eq!(agreement.predicted, agreement.held + agreement.missing);
         compared += 1;
         predicted += agreement.predicted;

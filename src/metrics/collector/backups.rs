@@ -57,7 +57,8 @@ fn one_schedule(sheet: &mut Sheet, schedule: &str, backups: &[&BackupReport]) {
     }
     let read = backups.iter().filter(|b| b.state.usable() && b.start.is_some() && b.agreement.is_some()).max_by_key(|b| b.start);
     if let Some(agreement) = read.and_then(|b| b.agreement.as_ref()) {
-        for (mismatch, count) in [(Mismatch::MissingFromBackup, agreement.missing), (Mismatch::UnexpectedInBackup, agreement.unexpected)] {
+        let counts = [(Mismatch::MissingFromBackup, Some(agreement.missing)), (Mismatch::UnexpectedInBackup, agreement.unexpected)];
+        for (mismatch, count) in counts.into_iter().filter_map(|(m, n)| Some((m, n?))) {
             sheet.put(&table::BACKUP_DISAGREEING, &[schedule, mismatch.name()], count as f64);
         }
     }

@@ -57,8 +57,8 @@ pub struct Agreement {
     pub undecided: u64,
     /// Objects that it lacks; [`Mismatch::MissingFromBackup`].
     pub missing: u64,
-    /// Objects that it holds beyond its spec; [`Mismatch::UnexpectedInBackup`].
-    pub unexpected: u64,
+    /// Objects that it holds beyond its spec; [`Mismatch::UnexpectedInBackup`]. Absent while bodies that it depends on cannot be read.
+    pub unexpected: Option<u64>,
 }
 
 /// The disagreements of one backup. Backups without any are not listed.
@@ -72,7 +72,7 @@ pub struct DisagreementReport {
     pub start: Option<Timestamp>,
     /// Whether it is the newest one that was read of those with the same filters. Older ones go on disagreeing until they expire.
     pub newest: bool,
-    /// Counts, by mismatch; every one is present.
+    /// Counts, by mismatch; one of which nothing can be said is absent.
     pub counts: BTreeMap<Mismatch, u64>,
     /// The objects, in the order of identities; of very many of one sort only the first.
     pub objects: Vec<Disagreement>,

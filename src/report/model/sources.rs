@@ -100,7 +100,8 @@ pub struct BackupReport {
     pub unread: Option<Failure>,
     /// Objects for which it is the newest usable backup.
     pub speaks_for: u64,
-    /// Its content against what its spec takes; absent if either is not known.
+    /// Its content against what its spec takes; absent if either is not known, or what it lacks cannot be said: clocks disagree, or the view of the
+    /// cluster is older than it.
     pub agreement: Option<Agreement>,
     /// Of a usable one that names no filter: what lives and is not in it although it looks like everything.
     pub left_out: Option<LeftOut>,
