@@ -186,7 +186,7 @@ async fn documents_that_do_not_come_or_are_rubbish_leave_the_table_in_their_plac
         proxied.fault(fault);
         let (live, took) = read(&proxied).await;
         assert_eq!((live.failure.as_ref(), live.objects.len() > 50), (None, true), "{what}: the objects are read all the same");
-        assert!(took < Duration::from_secs(45), "{what}: {took:?}");
+        assert!(took < Duration::from_secs(120), "{what}: {took:?}");
         let said = format!("{:?}", live.schemas.failure);
         assert!(!said.contains("canary"), "{what}: what came is not quoted: {said}");
         match reason {
@@ -207,22 +207,28 @@ async fn documents_that_do_not_come_or_are_rubbish_leave_the_table_in_their_plac
     }
 }
 
-/// The most memory that the program ever had, and how long it ran.
+/// The report, the most memory in MiB that the program ever had, and the time that it had of the processors: other work on the machine
+/// does not count.
 fn measured(home: &Path, args: &[&str]) -> (Value, u64, Duration) {
     let begun = Instant::now();
     let out = fs::File::create(home.join("out.json")).expect("a file");
     let mut child = program(home).args(args).stdout(out).stderr(Stdio::null()).spawn().expect("the program starts");
-    let status = format!("/proc/{}/status", child.id());
-    let mut most = 0;
+    let (status, times) = (format!("/proc/{}/status", child.id()), format!("/proc/{}/stat", child.id()));
+    let (mut most, mut spent) = (0, Duration::ZERO);
     while child.try_wait().expect("it can be waited for").is_none() {
         let text = fs::read_to_string(&status).unwrap_or_default();
         let peak = text.lines().find_map(|l| l.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         most = peak.unwrap_or(most).max(most);
+        // After the name in brackets: state, then eleven numbers, then the hundredths of seconds in user and in system mode.
+        let text = fs::read_to_string(&times).unwrap_or_default();
+        let numbers = text.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let ticks: u64 = numbers.skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
+        spent = spent.max(Duration::from_millis(ticks * 10));
         thread::sleep(Duration::from_millis(20));
-        assert!(begun.elapsed() < Duration::from_secs(300), "it does not end");
+        assert!(begun.elapsed() < Duration::from_secs(900), "it does not end");
     }
     let report = serde_json::from_slice(&fs::read(home.join("out.json")).expect("readable")).expect("a report");
-    (report, most / 1024, begun.elapsed())
+    (report, most / 1024, spent)
 }
 
 /// A world of files: Git, and a dump of the cluster.
@@ -290,7 +296,7 @@ fn an_object_of_fifty_thousand_leaves_is_compared_in_bounded_time_and_memory() {
         let said = of(&report, "big", kind, "big");
         println!("{what}: {took:?}, {mebibytes} MiB");
         assert_eq!(said["fields"].as_array().map_or(0, Vec::len), told, "{what}: {}", said["why"]);
-        // A debug build on a busy machine; a release build takes a tenth.
+        // A debug build; a release build takes a tenth.
         assert!(took < Duration::from_secs(60) && mebibytes < 800, "{what}: {took:?}, {mebibytes} MiB");
         if told == LEAVES / 2 {
             let last = &said["fields"][told - 1];
@@ -325,7 +331,7 @@ fn an_object_as_large_as_the_server_takes_is_judged_without_its_bookkeeping() {
     let said = of(&report, "bulk", "Bulk", "bulk");
     assert_eq!(fields(&said), ["changed spec.key-49999"], "what was added cannot be told without owners: {}", said["why"]);
     assert_eq!(notes(&report, "owners_unknown").len(), 1);
-    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(240), "{:?}", begun.elapsed());
 }
 
 /// A definition of one kind with this schema.
