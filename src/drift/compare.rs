@@ -155,7 +155,7 @@ impl<'a> Walk<'a> {
             // Where null is a value it keeps the default away (apiextensions defaulting/algorithm.go isNonNullableNull).
             (None, Some(_)) | (Some(_), None)
                 // A merged patch cannot set null: there it means the same as absence.
-                if desired.is_some() && observed.is_some() && self.policy.schema.is_nullable(self.policy.gvk, &self.path) && !self.merges() =>
+                if desired.is_some() && observed.is_some() && self.policy.schema.is_nullable(self.policy.gvk, &self.path) && (desired.is_some_and(|v| !v.is_null()) || !self.merges()) =>
             {
                 self.judge(LeafClass::Changed, desired, observed, false);
             }
