@@ -250,6 +250,10 @@ fn several_processes_share_one_mirror() {
     for n in 0..12 {
         world.repo.commit(&format!("push {n}"), &[("a", &format!("{n}\n"))]);
         if n % 4 == 2 && world.cache().join("git").exists() {
+            // Not before one of them has made the mirror.
+            while !world.cache().join("git").read_dir().is_ok_and(|mut all| all.any(|m| m.is_ok_and(|m| m.path().join("current").exists()))) {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
             // Somebody notices damage in between: the mirror is replaced under the others.
             let _ = std::fs::write(world.generation().join("damaged"), "");
         }
