@@ -4,7 +4,11 @@ use std::{fs, io::Read as _, path::Path, process::Command, sync::Arc, time::Dura
 
 use http::Method;
 use jiff::Timestamp;
-use object_store::{ObjectStoreExt as _, aws::AmazonS3Builder, signer::Signer as _};
+use object_store::{
+    ObjectStoreExt as _,
+    aws::{AmazonS3, AmazonS3Builder},
+    signer::Signer as _,
+};
 use serde_json::{Value, json};
 use snapgap::{
     cluster::{self, Connection, Limits},
@@ -76,6 +80,18 @@ fn credentials(folder: &Path, secret: &str) -> String {
 
 fn load(text: &str, folder: &Path) -> Config {
     File::parse(text).and_then(|f| f.validate(&Surroundings { cache_dir: folder.join("cache") })).expect("a configuration")
+}
+
+/// A client of one's own of the S3 server.
+fn client(store: &Store) -> AmazonS3 {
+    AmazonS3Builder::new()
+        .with_endpoint(store.url())
+        .with_allow_http(true)
+        .with_bucket_name(BUCKET)
+        .with_access_key_id(ACCESS_KEY)
+        .with_secret_access_key(SECRET_KEY)
+        .build()
+        .expect("a client")
 }
 
 fn redactor() -> Redactor {
@@ -354,14 +370,7 @@ async fn an_archive_that_is_damaged_in_the_bucket_makes_its_backup_invalid_as_ve
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_connection_is_taken_up_by_a_range_request_for_the_same_content() {
     let store = Store::start();
-    let uploads = AmazonS3Builder::new()
-        .with_endpoint(store.url())
-        .with_allow_http(true)
-        .with_bucket_name(BUCKET)
-        .with_access_key_id(ACCESS_KEY)
-        .with_secret_access_key(SECRET_KEY)
-        .build()
-        .expect("a client");
+    let uploads = client(&store);
     let put = async |name: &str, bytes: &[u8]| {
         let path = format!("backups/big/{name}");
         uploads.put(&path.as_str().into(), bytes.to_vec().into()).await.expect("uploaded");
@@ -413,14 +422,7 @@ async fn a_dropped_connection_is_taken_up_by_a_range_request_for_the_same_conten
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signed_address_that_expired_or_is_refused_says_so_and_shows_nothing_of_itself() {
     let store = Store::start();
-    let server = AmazonS3Builder::new()
-        .with_endpoint(store.url())
-        .with_allow_http(true)
-        .with_bucket_name(BUCKET)
-        .with_access_key_id(ACCESS_KEY)
-        .with_secret_access_key(SECRET_KEY)
-        .build()
-        .expect("a client");
+    let server = client(&store);
     let path = "backups/b/b.tar.gz".into();
     server.put(&path, b"content".to_vec().into()).await.expect("uploaded");
     let sign = async |seconds| server.signed_url(Method::GET, &path, Duration::from_secs(seconds)).await.expect("signed").to_string();
