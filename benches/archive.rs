@@ -2,7 +2,8 @@
 //! of the same file in the same run. Prints figure, value, target and verdict. I/O: a temporary folder, `gzip`.
 
 use std::{
-    fs, process,
+    fs,
+    process::{self, ExitCode},
     time::{Duration, Instant},
 };
 
@@ -46,11 +47,12 @@ fn reset_peak() {
 }
 
 #[expect(clippy::expect_used, reason = "a measurement that cannot be taken has nothing to say")]
-fn main() {
+fn main() -> ExitCode {
     // Writing happens in a child, so that its memory does not blur what reading takes.
     let mut args = std::env::args().skip_while(|a| a != "--write").skip(1);
     if let (Some(path), Some(changed)) = (args.next(), args.next()) {
-        return write(std::path::Path::new(&path), changed.parse().expect("a number"));
+        write(std::path::Path::new(&path), changed.parse().expect("a number"));
+        return ExitCode::SUCCESS;
     }
     let folder = tempfile::tempdir().expect("a folder");
     let own = std::env::current_exe().expect("a path");
@@ -96,7 +98,7 @@ fn main() {
     let started = Instant::now();
     let archive = again.find("b0").expect("in the cache");
     table.fact("from the cache, in another run", format!("{} objects in {:.2?}", archive.objects.len(), started.elapsed()));
-    table.end();
+    table.end()
 }
 
 #[expect(clippy::expect_used, reason = "a measurement that cannot be taken has nothing to say")]

@@ -5,6 +5,9 @@
 
 use snapgap::{config, object, report, velero, verdict::*, witness};
 
+#[path = "common/clock.rs"]
+#[allow(dead_code, reason = "other benches use the rest")]
+mod clock;
 #[path = "common/join.rs"]
 mod join;
 #[path = "../tests/it/support/manifests.rs"]

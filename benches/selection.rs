@@ -4,7 +4,7 @@
 // What the tests' builders say of a world that is malformed is said here too.
 #![allow(clippy::expect_used)]
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, process::ExitCode, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -91,7 +91,7 @@ fn world() -> World {
     world.runs(live)
 }
 
-fn main() {
+fn main() -> ExitCode {
     let mut table = Table::begin();
     let world = world();
     let scopes: Vec<Scope> = (0..SCHEDULES).map(|n| Scope::of_template(&template(n), &[])).collect();
@@ -113,7 +113,7 @@ fn main() {
     let figure = format!("selection for {SCHEDULES} schedules, with the view");
     table.target(&figure, ms(view + plans), "< 200 ms", view + plans < Duration::from_millis(200));
     after_a_backup(&mut table, world);
-    table.end();
+    table.end()
 }
 
 /// A backup comes, of which a hundredth is another content than in the one before.

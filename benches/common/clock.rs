@@ -1,6 +1,9 @@
 //! Time of one core, and a table of figure, value and target. I/O: the kernel's count of processor time, standard output.
 
-use std::time::{Duration, Instant};
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 /// Time on the processor, where the kernel tells: a busy machine does not change it.
 fn on_cpu() -> Option<Duration> {
@@ -50,8 +53,9 @@ impl Table {
         println!("| {figure} | {value} | {target} | {} |", if met { "pass" } else { "MISS" });
     }
 
-    /// The last line.
-    pub fn end(self) {
+    /// The last line, and what the program ends with.
+    pub fn end(self) -> ExitCode {
         println!("\n{} of the targets missed", self.missed);
+        ExitCode::from(u8::from(self.missed > 0))
     }
 }

@@ -1,22 +1,20 @@
 //! The join over a world of ordinary objects: from cold and after one edit with bodies in memory, and after a new backup whose bodies are on
-//! disk. I/O: the kernel's count of processor time, a temporary folder.
+//! disk. I/O: a temporary folder.
 
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::{fmt, time::Duration};
 
 use serde_json::{Value, json};
 use snapgap::{
     config::ArchiveLimits,
     object::{ObjectId, Redactor},
-    report::model::WindowState,
+    report::model::{Report, WindowState},
     velero::{Library, Names, archive::write::write_archive},
     verdict::Memo,
     witness::BackupContent,
 };
 
 use crate::{
+    clock::{median, timed},
     manifests::{NAMESPACES, config_map, deployment, namespace, secret},
     world::{Snapshot, World, app, take},
 };
@@ -99,23 +97,9 @@ fn world() -> World {
     world.runs(live).backup(Snapshot::new("nightly", "01:00").holding((0..OBJECTS).map(held).collect()))
 }
 
-/// Time on the processor, where the kernel tells: a busy machine does not change it. Else the time on the wall.
-fn on_cpu() -> Option<Duration> {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    Some(Duration::from_nanos(stat.split_whitespace().next()?.parse().ok()?))
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
-
 /// One join, and how long it took.
-fn timed(world: &World, memo: &mut Memo) -> (Duration, snapgap::report::model::Report) {
-    let (begun, cpu) = (Instant::now(), on_cpu());
-    let report = snapgap::verdict::judge(&world.inputs(), memo);
-    let took = cpu.zip(on_cpu()).map_or_else(|| begun.elapsed(), |(before, after)| after - before);
-    (took, report)
+fn joined(world: &World, memo: &mut Memo) -> (Duration, Report) {
+    timed(|| snapgap::verdict::judge(&world.inputs(), memo))
 }
 
 /// Builds the world and measures.
@@ -123,19 +107,19 @@ pub fn measure() -> Measured {
     let mut world = world();
     let mut cold = Vec::new();
     for _ in 0..ROUNDS {
-        let (took, report) = timed(&world, &mut Memo::default());
+        let (took, report) = joined(&world, &mut Memo::default());
         assert_eq!(report.summary.objects, OBJECTS as u64, "every object is judged");
         assert!(report.summary.window == WindowState::Open, "the world has open windows");
         cold.push(took);
     }
     let mut memo = Memo::default();
-    timed(&world, &mut memo);
+    joined(&world, &mut memo);
     let mut warm = Vec::new();
     for round in 0..ROUNDS {
         let edited = take(served(config_map(47, 100 + round), 47));
         assert!(world.live.objects.contains_key(&ObjectId::new("", "ConfigMap", Some(&namespace(47)), "configmap-47")));
         world.live.objects.insert(edited.id.clone(), std::sync::Arc::new(edited));
-        warm.push(timed(&world, &mut memo).0);
+        warm.push(joined(&world, &mut memo).0);
         assert_eq!(memo.stats().compared, 1, "one edit compares one object again");
     }
     Measured { cold: median(cold), warm: median(warm), backup: new_backup(world) }
@@ -162,11 +146,11 @@ fn new_backup(mut world: World) -> Duration {
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
         let mut memo = Memo::default();
-        let before = timed(&world, &mut memo).1;
+        let before = joined(&world, &mut memo).1;
         let mut after = world.clone();
         after.backed_up.backups.insert(0, newer.clone());
-        let (took, report) = timed(&after, &mut memo);
-        let split = |r: &snapgap::report::model::Report| r.windows[0].objects;
+        let (took, report) = joined(&after, &mut memo);
+        let split = |r: &Report| r.windows[0].objects;
         assert!(split(&before) >= (OBJECTS / 10) as u64 && split(&report) < split(&before), "the new backup closes windows");
         times.push(took);
     }
