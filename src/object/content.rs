@@ -123,6 +123,11 @@ impl Place {
         Self { shelf, offset: at.offset, content: at.content, managers: at.managers, applied: at.applied, check: at.check }
     }
 
+    /// Whether it is a place on this very shelf.
+    pub fn is_on(&self, shelf: &dyn Shelf) -> bool {
+        std::ptr::addr_eq(&raw const *self.shelf, &raw const *shelf)
+    }
+
     /// Stands for who wrote the object at this place and what was last applied: others, another number.
     pub fn writers(&self) -> u64 {
         u64::from(self.check) << 32 | u64::from(self.managers ^ self.applied.rotate_left(16))

@@ -10,17 +10,16 @@ pub mod key;
 mod tests;
 
 use std::{
-    collections::{HashMap, HashSet},
     fs,
     io::Read,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
-use file::{Draft, FileShelf, Loaded};
+use file::{Draft, FileShelf, Known, Loaded};
 
 use super::archive::{self, ArchiveError};
 use crate::{config::ArchiveLimits, object::Redactor, witness::Archive};
@@ -28,19 +27,22 @@ use crate::{config::ArchiveLimits, object::Redactor, witness::Archive};
 /// Ends the names of cached archives.
 const ENDING: &str = "archive";
 
+/// An archive that somebody may be using. It is not kept for its own sake: a daemon sees many come and go.
 struct Held {
-    archive: Arc<Archive>,
-    shelf: Option<Arc<FileShelf>>,
+    key: String,
+    archive: Weak<Archive>,
+    shelf: Weak<FileShelf>,
 }
 
 struct Inner {
     /// Where files lie; `None`: bodies stay in memory.
     folder: Option<PathBuf>,
     budget: u64,
-    held: HashMap<String, Held>,
+    /// In the order in which they came.
+    held: Vec<Held>,
 }
 
-/// All archives at hand. Cloning shares them.
+/// All archives that are in use. Cloning shares them.
 #[derive(Clone)]
 pub struct Library {
     inner: Arc<Mutex<Inner>>,
@@ -58,7 +60,7 @@ impl Library {
                 None
             }
         });
-        let inner = Inner { folder, budget, held: HashMap::new() };
+        let inner = Inner { folder, budget, held: Vec::new() };
         Self { inner: Arc::new(Mutex::new(inner)), limits, redactor }
     }
 
@@ -74,17 +76,17 @@ impl Library {
     /// The archive of this key, if it was read before: in this run, or in an earlier one.
     pub fn find(&self, key: &str) -> Option<Arc<Archive>> {
         let mut inner = self.lock();
-        if let Some(held) = inner.held.get(key) {
-            let Some(shelf) = held.shelf.as_ref().filter(|s| s.is_spoiled()) else { return Some(held.archive.clone()) };
+        if let Some((archive, shelf)) = inner.in_use(key) {
+            let Some(shelf) = shelf.filter(|s| s.is_spoiled()) else { return Some(archive) };
             warn!(file = %shelf.path().display(), "a cached archive is damaged and was set aside; it is read anew");
             set_aside(shelf.path());
-            inner.held.remove(key);
+            inner.held.retain(|h| h.key != key);
             return None;
         }
         let path = inner.folder.as_ref()?.join(name(key));
-        match file::load(&path, &self.redactor, &inner.archives()) {
+        match file::load(&path, &self.redactor, &inner.known()) {
             Loaded::Good(archive, shelf) => {
-                inner.held.insert(key.to_owned(), Held { archive: archive.clone(), shelf: Some(shelf) });
+                inner.hold(key, &archive, Some(&shelf));
                 Some(archive)
             }
             Loaded::None => None,
@@ -108,40 +110,48 @@ impl Library {
         }
         let (folder, known) = {
             let inner = self.lock();
-            (inner.folder.clone(), inner.archives())
+            (inner.folder.clone(), inner.known())
         };
-        let held = match folder.map(|folder| Draft::begin(&folder, &name(key), &self.redactor, known)) {
+        let (archive, shelf) = match folder.map(|folder| Draft::begin(&folder, &name(key), &self.redactor, known)) {
             Some(Ok(mut draft)) => {
                 let archive = archive::read_with(reader, origin, &self.limits, &self.redactor, &mut draft)?;
                 let (shelf, written) = draft.finish(&archive);
                 if let Err(e) = written {
                     warn!("{}: {e}; backup content is read anew after a restart", shelf.path().display());
                 }
-                Held { archive: Arc::new(archive), shelf: Some(shelf) }
+                (Arc::new(archive), Some(shelf))
             }
             other => {
                 if let Some(Err(e)) = other {
                     warn!("the cache of backups cannot be written: {e}; what they hold is kept in memory");
                 }
-                Held { archive: Arc::new(archive::read(reader, origin, &self.limits, &self.redactor)?), shelf: None }
+                (Arc::new(archive::read(reader, origin, &self.limits, &self.redactor)?), None)
             }
         };
-        let archive = held.archive.clone();
         let mut inner = self.lock();
-        inner.held.insert(key.to_owned(), held);
+        inner.hold(key, &archive, shelf.as_ref());
         inner.shrink(key);
         Ok(archive)
-    }
-
-    /// Forgets archives that nobody asks for any more. Their files stay as long as the budget allows.
-    pub fn keep_only(&self, keys: &HashSet<String>) {
-        self.lock().held.retain(|key, _| keys.contains(key));
     }
 }
 
 impl Inner {
-    fn archives(&self) -> Vec<Arc<Archive>> {
-        self.held.values().map(|h| h.archive.clone()).collect()
+    /// Remembers an archive as long as somebody uses it.
+    fn hold(&mut self, key: &str, archive: &Arc<Archive>, shelf: Option<&Arc<FileShelf>>) {
+        self.held.retain(|h| h.key != key && h.archive.strong_count() > 0);
+        self.held.push(Held { key: key.to_owned(), archive: Arc::downgrade(archive), shelf: shelf.map(Arc::downgrade).unwrap_or_default() });
+    }
+
+    fn in_use(&self, key: &str) -> Option<(Arc<Archive>, Option<Arc<FileShelf>>)> {
+        let held = self.held.iter().find(|h| h.key == key)?;
+        Some((held.archive.upgrade()?, held.shelf.upgrade()))
+    }
+
+    /// What a further archive can share its objects with.
+    fn known(&self) -> Known {
+        let alive = || self.held.iter().rev().filter_map(|h| Some((h.archive.upgrade()?, h.shelf.upgrade())));
+        let (archives, shelves): (Vec<_>, Vec<_>) = alive().unzip();
+        Known { archives, shelves: shelves.into_iter().flatten().collect() }
     }
 
     /// Removes the files that were not used for longest until the rest is within the budget. The one just written stays: it is needed now.

@@ -111,23 +111,39 @@ struct Line {
     at: (u64, u32, u32, u32, u32),
 }
 
-/// The same object as an archive already at hand holds it, or with the texts of that one: archives of one cluster hold mostly the same.
-fn share(mut object: Object, known: &[Arc<Archive>]) -> Arc<Object> {
-    let Some(other) = known.iter().find_map(|a| a.objects.get(&object.id)) else { return Arc::new(object) };
-    if other.content == object.content && other.version == object.version && other.meta == object.meta {
-        return other.clone();
+/// What archives in use hold.
+pub(super) struct Known {
+    /// The newest first.
+    pub archives: Vec<Arc<Archive>>,
+    /// Where their own bodies lie.
+    pub shelves: Vec<Arc<FileShelf>>,
+}
+
+impl Known {
+    /// The same object as the newest archive in use that has it, or with the texts of that one: archives of one cluster hold mostly the same.
+    fn share(&self, mut object: Object) -> Arc<Object> {
+        let Some(other) = self.archives.iter().find_map(|a| a.objects.get(&object.id)) else { return Arc::new(object) };
+        if other.content == object.content && other.version == object.version && other.meta == object.meta && self.lasts(other) {
+            return other.clone();
+        }
+        object.id = other.id.clone();
+        object.version = if object.version == other.version { other.version.clone() } else { object.version };
+        if object.meta == other.meta {
+            object.meta = other.meta.clone();
+        }
+        Arc::new(object)
     }
-    object.id = other.id.clone();
-    object.version = if object.version == other.version { other.version.clone() } else { object.version };
-    if object.meta == other.meta {
-        object.meta = other.meta.clone();
+
+    /// Whether a body lies in memory, or in the file of an archive that is in use. What lies in the file of one that is not would keep that file
+    /// open, from backup to backup, for as long as the object stays as it is.
+    fn lasts(&self, object: &Object) -> bool {
+        object.content.place().is_none_or(|place| self.shelves.iter().any(|shelf| place.is_on(&**shelf)))
     }
-    Arc::new(object)
 }
 
 /// A file that is being written while its archive is read.
 pub(super) struct Draft {
-    known: Vec<Arc<Archive>>,
+    known: Known,
     shelf: Arc<FileShelf>,
     out: BufWriter<File>,
     temporary: NamedTempFile,
@@ -138,7 +154,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub fn begin(folder: &Path, name: &str, redactor: &Redactor, known: Vec<Arc<Archive>>) -> io::Result<Self> {
+    pub fn begin(folder: &Path, name: &str, redactor: &Redactor, known: Known) -> io::Result<Self> {
         let temporary = tempfile::Builder::new().prefix(".draft-").tempfile_in(folder)?;
         let mut out = BufWriter::with_capacity(256 << 10, temporary.reopen()?);
         out.write_all(FORMAT)?;
@@ -210,7 +226,7 @@ impl Keep for Draft {
             self.failed = Some(e);
             return Arc::new(object);
         }
-        share(object.shelved(Place::on(self.shelf.clone(), extent)), &self.known)
+        self.known.share(object.shelved(Place::on(self.shelf.clone(), extent)))
     }
 }
 
@@ -223,7 +239,7 @@ pub(super) enum Loaded {
 }
 
 /// Reads an archive's file, but for the bodies.
-pub(super) fn load(path: &Path, redactor: &Redactor, known: &[Arc<Archive>]) -> Loaded {
+pub(super) fn load(path: &Path, redactor: &Redactor, known: &Known) -> Loaded {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Loaded::None,
@@ -248,7 +264,7 @@ pub(super) fn load(path: &Path, redactor: &Redactor, known: &[Arc<Archive>]) -> 
     }
 }
 
-fn index(shelf: &Arc<FileShelf>, known: &[Arc<Archive>]) -> io::Result<Archive> {
+fn index(shelf: &Arc<FileShelf>, known: &Known) -> io::Result<Archive> {
     let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let size = shelf.file.metadata()?.len();
     let footer_at = size.checked_sub(FOOTER).filter(|at| *at >= HEADER).ok_or_else(|| bad("it is too short"))?;
@@ -287,7 +303,7 @@ fn index(shelf: &Arc<FileShelf>, known: &[Arc<Archive>]) -> io::Result<Archive> 
         let Line { id, version, print, meta, at } = serde_json::from_str(&line)?;
         let extent = Extent { offset: at.0, content: at.1, managers: at.2, applied: at.3, check: at.4 };
         let place = Place::on(shelf.clone(), extent);
-        archive.objects.insert(share(Object::remembered(id, version, Fingerprint::from_bytes(print), meta, place), known));
+        archive.objects.insert(known.share(Object::remembered(id, version, Fingerprint::from_bytes(print), meta, place)));
     }
     if archive.objects.len() != head.objects {
         return Err(bad("its index is not whole"));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    object::{Object, ObjectId, admit},
+    object::{ObjectId, admit},
     velero::{Names, archive::write::write_archive},
 };
 
@@ -95,7 +95,7 @@ fn archives_of_one_cluster_share_what_is_the_same() {
     let id = ObjectId::new("", "ConfigMap", Some("shop"), "c0");
     assert_eq!(second.objects.get(&id).expect("held").whole().expect("whole").content.value()["data"]["k"], "2");
     let back = open(folder.path(), 7);
-    back.read("b1", "b1", Unreadable).expect("from the cache");
+    let _in_use = back.read("b1", "b1", Unreadable).expect("from the cache");
     whole(&back.read("b2", "b2", Unreadable).expect("from the cache"), 7, &objects(2).iter().map(same_writers).collect::<Vec<_>>());
 }
 
@@ -168,9 +168,36 @@ fn a_budget_drops_what_was_not_used_for_longest() {
     let c = library.read("c", "c", &archive_of(&objects(1))[..]).expect("read");
     let left = |key: &str| folder.path().join(name(key)).exists();
     assert_eq!((left("a"), left("b"), left("c")), (false, true, true));
-    library.keep_only(&HashSet::new());
     fs::remove_file(folder.path().join(name("c"))).expect("removed");
     whole(&c, 7, &objects(1));
+}
+
+#[test]
+fn backups_that_come_and_go_leave_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let library = open(folder.path(), 7);
+    let open_files = || {
+        let links = fs::read_dir("/proc/self/fd").expect("linux").flatten().filter_map(|e| fs::read_link(e.path()).ok());
+        links.filter(|l| l.starts_with(folder.path())).count()
+    };
+    let mut kept = std::collections::VecDeque::new();
+    for n in 1..=40 {
+        // A few objects change each time, most never.
+        let read = library.read(&format!("b{n}"), "b", &archive_of(&objects(n))[..]).expect("read");
+        kept.push_back((n, read));
+        if kept.len() > 3 {
+            kept.pop_front();
+        }
+        assert!(library.lock().held.len() <= 4, "{n}: those that nobody uses are forgotten");
+        assert!(open_files() <= 6, "{n}: {} files are open for three archives", open_files());
+    }
+    let shared = kept[2].1.objects.values().filter(|o| kept[1].1.objects.get(&o.id).is_some_and(|f| Arc::ptr_eq(f, o))).count();
+    assert_eq!(shared, 46, "and what stays as it is is still shared");
+    for (n, read) in &kept {
+        assert!(read.objects.values().all(|o| o.whole().is_ok()), "{n}");
+    }
+    drop(kept);
+    assert_eq!(open_files(), 0);
 }
 
 #[test]
@@ -180,9 +207,8 @@ fn without_a_folder_everything_stays_in_memory() {
     let read = library.read("b1", "b1", &archive_of(&raw)[..]).expect("read");
     whole(&read, 7, &raw);
     assert!(Arc::ptr_eq(&read, &library.read("b1", "b1", Unreadable).expect("in memory")));
-    let held: Vec<&Arc<Object>> = read.objects.values().collect();
-    assert!(held.iter().all(|o| o.content.place().is_none()));
-    library.keep_only(&HashSet::new());
+    assert!(read.objects.values().all(|o| o.content.place().is_none()));
+    drop(read);
     assert!(library.read("b1", "b1", Unreadable).is_err());
 }
 
