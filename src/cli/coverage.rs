@@ -41,7 +41,7 @@ pub async fn run(mut args: CoverageArgs, global: &Global) -> Outcome {
         let why = live.failure.map_or_else(|| "there is nothing to read from".to_owned(), |f| f.message);
         return Err(Bad::Unknown(anyhow::anyhow!("the cluster could not be read: {why}")));
     }
-    let (backed_up, _) = BackupStage::new(config.clone(), redactor).run(&live, now).await;
+    let (backed_up, _) = BackupStage::new(config.clone(), redactor).at(args.now).run_through(&live, now).await;
     let view = View::of(&live, &config.velero.namespace);
     let asked: Vec<Asked<'_>> = if given.is_empty() {
         let schedule = |s: &'_ crate::witness::Schedule| {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use self::{downloads::DownloadStage, stores::StoreStage};
+use self::{choose::Wanted, downloads::DownloadStage, stores::StoreStage};
 use super::mark::Mark;
 use crate::{
     config::Config,
@@ -120,21 +120,22 @@ impl BackupStage {
         let period = SignedDuration::try_from(velero.interval).unwrap_or(SignedDuration::MAX);
         let own = live.controllers.iter().filter(|(id, _)| id.gk.is("velero.io", "Backup") && id.namespace.as_ref() == Some(&velero.namespace));
         let claimed: Vec<custom::Backup> = own.filter_map(|(_, object)| custom::read_backup(object)).collect();
+        let wanted = Wanted { read: velero.read, moment: self.moment, now };
         let mut told: Vec<FileBackup> = Vec::new();
         self.more = false;
         for store in &mut self.stores {
             store.list(live, &velero.namespace, period, now).await;
-            reads.extend(store.read(&self.library, velero.read, live.cluster_uid.as_deref(), now).await);
-            self.more |= store.has_more(velero.read, now);
-            told.extend(store.tell(&claimed, velero.read, now));
+            reads.extend(store.read(&self.library, wanted, live.cluster_uid.as_deref()).await);
+            self.more |= store.has_more(wanted);
+            told.extend(store.tell(&claimed, wanted));
         }
         told.retain(|t| !files.iter().any(|f| f.name == t.name));
         if let Some(downloads) = &mut self.downloads {
             let known = |b: &custom::Backup| files.iter().chain(&told).any(|t| t.name == b.head.name && t.content.is_ok());
             let open: Vec<custom::Backup> = claimed.into_iter().filter(|b| !known(b)).collect();
-            reads.extend(downloads.read(&open, live, &self.library, velero.read, now).await);
-            self.more |= downloads.has_more(&open, velero.read, now);
-            let answers = downloads.tell(&open, velero.read, now);
+            reads.extend(downloads.read(&open, live, &self.library, wanted).await);
+            self.more |= downloads.has_more(&open, wanted);
+            let answers = downloads.tell(&open, wanted);
             told.retain(|t| t.content.is_ok() || !answers.iter().any(|a| a.name == t.name));
             told.extend(answers);
         }

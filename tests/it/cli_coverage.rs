@@ -1,6 +1,9 @@
 //! `snapgap coverage` over a dump: schedules of the cluster, a backup that does not exist yet, exit codes.
 
-use std::fs;
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+use snapgap::velero::{Names, archive::write::write_archive};
 
 use crate::support::cli::snapgap;
 
@@ -43,4 +46,45 @@ fn coverage_says_which_schedule_takes_each_object_and_which_rule_leaves_it_out()
     assert!(ask(&["--backup", &plan, "-o", "yaml", "--fail-on", "refused"]).ended(0).out.contains("schema: snapgap.coverage/v1"));
     let other = write("other.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: c}}");
     assert!(ask(&["--backup", &other]).ended(3).err.contains("neither a Backup nor a Schedule"));
+}
+
+/// A finished backup of a schedule in a folder that is laid out as a bucket, holding some objects.
+fn backup(store: &Path, name: &str, schedule: &str, day: u32, held: &[Value]) {
+    let folder = store.join("backups").join(name);
+    fs::create_dir_all(&folder).expect("a folder");
+    let at = |clock: &str| format!("2026-03-{day:02}T{clock}Z");
+    let object = json!({"apiVersion": "velero.io/v1", "kind": "Backup",
+        "metadata": {"name": name, "namespace": "velero", "labels": {"velero.io/schedule-name": schedule}, "creationTimestamp": at("01:00:00")},
+        "spec": {"includedNamespaces": [if schedule == "nightly" { "*" } else { "shop" }]},
+        "status": {"phase": "Completed", "version": 1, "formatVersion": "1.1.0", "startTimestamp": at("01:00:00"), "completionTimestamp": at("01:01:00"), "expiration": "2027-03-01T00:00:00Z"}});
+    fs::write(folder.join("velero-backup.json"), object.to_string()).expect("written");
+    let archive = fs::File::create(folder.join(format!("{name}.tar.gz"))).expect("a file");
+    write_archive(archive, held, &Names::builtin(), jiff::Timestamp::UNIX_EPOCH).expect("an archive");
+}
+
+#[test]
+fn coverage_reads_the_newest_backup_of_every_schedule_as_of_the_moment_that_was_asked_for() {
+    let home = tempfile::tempdir().expect("a folder");
+    let store = home.path().join("store");
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "shop"}});
+    for (name, schedule, day) in [("nightly-1", "nightly", 1), ("nightly-2", "nightly", 2), ("hourly-1", "hourly", 1), ("hourly-2", "hourly", 2)] {
+        backup(&store, name, schedule, day, std::slice::from_ref(&map));
+    }
+    let dump = home.path().join("cluster.yaml");
+    let second =
+        "{apiVersion: velero.io/v1, kind: Schedule, metadata: {name: hourly, namespace: velero}, spec: {schedule: '0 * * * *', template: {}}}";
+    fs::write(&dump, format!("{CLUSTER}---\n{second}\n")).expect("written");
+    let config = home.path().join("snapgap.yaml");
+    fs::write(&config, format!("cluster: {{dump: {}}}\nvelero: {{stores: [{{provider: folder, path: {}}}]}}\n", dump.display(), store.display()))
+        .expect("written");
+    let newest = |now: &str| {
+        let said = snapgap(home.path(), &["coverage", "-f", &config.display().to_string(), "-o", "json", "--now", now]).ended(0).json();
+        let of = |plan: &Value| (plan["name"].as_str().unwrap_or_default().to_owned(), plan["newest"]["backup"].as_str().map(str::to_owned));
+        let mut all: Vec<_> = said["plans"].as_array().expect("plans").iter().map(of).collect();
+        all.sort();
+        all
+    };
+    let both = |day: u32| ["hourly", "nightly"].map(|s| (format!("schedule {s}"), Some(format!("{s}-{day}")))).to_vec();
+    assert_eq!(newest("2026-03-02T12:00:00Z"), both(2));
+    assert_eq!(newest("2026-03-01T12:00:00Z"), both(1), "what had not begun then does not count");
 }

@@ -10,12 +10,23 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     config::ReadBackups,
     object::Text,
-    velero::{Damage, Scope, custom},
+    velero::{Damage, Scope, custom, moment::had_ended},
     witness::{Archive, Failure},
 };
 
 /// How long after a failure an archive is tried again.
 const AGAIN: SignedDuration = SignedDuration::from_mins(5);
+
+/// Which archives are wanted, and when that is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    /// The newest of each set of filters, or all.
+    pub read: ReadBackups,
+    /// The moment that is spoken of, if that is another than now: what had not ended then is not wanted.
+    pub moment: Option<Timestamp>,
+    /// Now.
+    pub now: Timestamp,
+}
 
 /// What came of reading an archive.
 #[derive(Clone, Debug, Default)]
@@ -90,8 +101,10 @@ pub(super) fn why_unread(backup: Option<&custom::Backup>, chosen: bool) -> Failu
 }
 
 /// The one to read next, newest first; `None` if there is none for now.
-pub(super) fn next(all: &[(&custom::Backup, &Outcome)], read: ReadBackups, now: Timestamp) -> Option<usize> {
-    let mut order: Vec<usize> = (0..all.len()).filter(|n| ended(all[*n].0)).collect();
+pub(super) fn next(all: &[(&custom::Backup, &Outcome)], wanted: Wanted) -> Option<usize> {
+    let Wanted { read, moment, now } = wanted;
+    let then = |backup: &custom::Backup| moment.is_none_or(|m| had_ended(backup, m));
+    let mut order: Vec<usize> = (0..all.len()).filter(|n| ended(all[*n].0) && then(all[*n].0)).collect();
     order.sort_by(|a, b| all[*b].0.start.cmp(&all[*a].0.start).then_with(|| all[*b].0.head.name.cmp(&all[*a].0.head.name)));
     // Scopes that a newer archive has settled, be it that it was read or that it must be tried again first.
     let mut settled: Vec<Scope> = Vec::new();
@@ -131,7 +144,8 @@ mod tests {
         let failed = |minutes| Outcome::Failed(Failure::new("store_timeout", ""), now - SignedDuration::from_mins(minutes));
         let read = || Outcome::Read(Arc::default());
         let foreign = || Outcome::Foreign("x".into());
-        let next = |[o, n, s]: [Outcome; 3], read| super::next(&[(&old, &o), (&new, &n), (&shop, &s)], read, now).map(|n| ["old", "new", "shop"][n]);
+        let of = |[o, n, s]: [Outcome; 3], wanted| super::next(&[(&old, &o), (&new, &n), (&shop, &s)], wanted).map(|n| ["old", "new", "shop"][n]);
+        let next = |outcomes, read| of(outcomes, Wanted { read, moment: None, now });
         use Outcome::Unread;
         for (outcomes, newest, all) in [
             ([Unread, Unread, Unread], Some("new"), Some("new")),
@@ -146,8 +160,12 @@ mod tests {
             assert_eq!(next(outcomes.clone(), ReadBackups::Newest), newest, "{outcomes:?}");
             assert_eq!(next(outcomes.clone(), ReadBackups::All), all, "{outcomes:?}");
         }
+        let then = |moment: &str| Wanted { read: ReadBackups::Newest, moment: moment.parse().ok(), now };
+        for (moment, first) in [("2026-01-02T02:00:00Z", Some("new")), ("2026-01-02T01:59:00Z", Some("shop")), ("2026-01-02T00:59:00Z", None)] {
+            assert_eq!(of([Unread, Unread, Unread], then(moment)), first, "as of {moment}");
+        }
         let mut failed = backup("new", "02:00", &["*"]);
         failed.phase = "Failed".into();
-        assert_eq!(super::next(&[(&failed, &Unread)], ReadBackups::All, now), None);
+        assert_eq!(super::next(&[(&failed, &Unread)], Wanted { read: ReadBackups::All, moment: None, now }), None);
     }
 }

@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    choose::{self, Outcome, why_unread},
+    choose::{self, Outcome, Wanted, why_unread},
     stores::{Read, take},
 };
 use crate::{
     cluster::{Connection, download},
-    config::{Cluster, Downloads, ReadBackups},
+    config::{Cluster, Downloads},
     object::Text,
     velero::{
         FileBackup, Library,
@@ -45,23 +45,23 @@ impl DownloadStage {
     }
 
     /// The backup whose content is wanted most.
-    fn wanted<'b>(&self, backups: &'b [custom::Backup], read: ReadBackups, now: Timestamp) -> Option<&'b custom::Backup> {
+    fn wanted<'b>(&self, backups: &'b [custom::Backup], asked: Wanted) -> Option<&'b custom::Backup> {
         let unread = Outcome::Unread;
-        let alive = |b: &&custom::Backup| b.expires.is_none_or(|e| e > now) && !b.head.deleting;
+        let alive = |b: &&custom::Backup| b.expires.is_none_or(|e| e > asked.now) && !b.head.deleting;
         let alive: Vec<&custom::Backup> = backups.iter().filter(alive).collect();
-        let asked: Vec<_> = alive.iter().map(|b| (*b, self.outcomes.get(&key(b)).map_or(&unread, |(o, _)| o))).collect();
-        choose::next(&asked, read, now).map(|n| alive[n])
+        let all: Vec<_> = alive.iter().map(|b| (*b, self.outcomes.get(&key(b)).map_or(&unread, |(o, _)| o))).collect();
+        choose::next(&all, asked).map(|n| alive[n])
     }
 
     /// Whether there is more to read.
-    pub fn has_more(&self, backups: &[custom::Backup], read: ReadBackups, now: Timestamp) -> bool {
-        self.wanted(backups, read, now).is_some()
+    pub fn has_more(&self, backups: &[custom::Backup], asked: Wanted) -> bool {
+        self.wanted(backups, asked).is_some()
     }
 
     /// Reads the archive that is wanted most. `backups` are those of the cluster that no store and no file tells of.
-    pub async fn read(&mut self, backups: &[custom::Backup], live: &Live, library: &Library, read: ReadBackups, now: Timestamp) -> Option<Read> {
+    pub async fn read(&mut self, backups: &[custom::Backup], live: &Live, library: &Library, asked: Wanted) -> Option<Read> {
         self.outcomes.retain(|known, _| backups.iter().any(|b| key(b) == *known));
-        let backup = self.wanted(backups, read, now)?;
+        let backup = self.wanted(backups, asked)?;
         let cache = format!(
             "velero {} {} {} {}",
             live.cluster_uid.as_deref().unwrap_or_default(),
@@ -71,11 +71,11 @@ impl DownloadStage {
         );
         let outcome = match library.find(&cache) {
             Some(archive) => Outcome::of(archive, live.cluster_uid.as_deref()),
-            None => match self.fetch(backup, live, library, cache, now).await {
+            None => match self.fetch(backup, live, library, cache, asked.now).await {
                 Ok(outcome) => outcome,
                 Err(e) => {
                     tracing::warn!(backup = &*backup.head.name, reason = e.kind(), "{e}");
-                    Outcome::Failed(Failure::from(&e), now)
+                    Outcome::Failed(Failure::from(&e), asked.now)
                 }
             },
         };
@@ -148,8 +148,8 @@ impl DownloadStage {
     }
 
     /// What was read, for the join with the cluster.
-    pub fn tell(&self, backups: &[custom::Backup], read: ReadBackups, now: Timestamp) -> Vec<FileBackup> {
-        let next = self.wanted(backups, read, now).map(key);
+    pub fn tell(&self, backups: &[custom::Backup], asked: Wanted) -> Vec<FileBackup> {
+        let next = self.wanted(backups, asked).map(key);
         let of = |backup: &custom::Backup| {
             let (known, side) = self.outcomes.get(&key(backup)).cloned().unwrap_or_default();
             FileBackup {

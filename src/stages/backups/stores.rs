@@ -6,11 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
-    choose::{self, Outcome, ended, why_unread},
+    choose::{self, Outcome, Wanted, ended, why_unread},
     restores::Shelf,
 };
 use crate::{
-    config::{ReadBackups, SecretSource, Store},
+    config::{SecretSource, Store},
     object::Text,
     velero::{
         Damage, FileBackup, Library,
@@ -161,16 +161,16 @@ impl StoreStage {
     }
 
     /// Reads the archive that is wanted most, if there is one that is wanted. Says what it read.
-    pub async fn read(&mut self, library: &Library, read: ReadBackups, live_cluster: Option<&str>, now: Timestamp) -> Option<Read> {
-        let (name, file) = self.wanted(read, now)?;
+    pub async fn read(&mut self, library: &Library, asked: Wanted, live_cluster: Option<&str>) -> Option<Read> {
+        let (name, file) = self.wanted(asked)?;
         let (_, bucket) = self.bucket.as_ref()?;
         let outcome = match bucket.archive(&name, &file) {
             Ok(open) => {
                 let key = format!("store {} {name} {} {}", bucket.place(), file.size, file.tag);
                 let origin = format!("{}/backups/{name}/{name}.tar.gz", bucket.place());
-                take(library, key, origin, open, live_cluster, now).await
+                take(library, key, origin, open, live_cluster, asked.now).await
             }
-            Err(e) => Outcome::Failed(Failure::from(&e), now),
+            Err(e) => Outcome::Failed(Failure::from(&e), asked.now),
         };
         let failed = outcome.content(|| Failure::new("not_needed", "")).err().map(|f| f.reason);
         let stored = self.backups.get(&name)?;
@@ -182,16 +182,16 @@ impl StoreStage {
     }
 
     /// Whether there is more to read.
-    pub fn has_more(&self, read: ReadBackups, now: Timestamp) -> bool {
-        self.wanted(read, now).is_some()
+    pub fn has_more(&self, asked: Wanted) -> bool {
+        self.wanted(asked).is_some()
     }
 
-    fn wanted(&self, read: ReadBackups, now: Timestamp) -> Option<(Text, StoredFile)> {
+    fn wanted(&self, asked: Wanted) -> Option<(Text, StoredFile)> {
         let there = |(name, s): (&Text, &Stored)| s.listed.archive(name).is_some() && s.object.is_ok();
         let all: Vec<(&Text, &Stored)> = self.backups.iter().filter(|(n, s)| there((n, s))).collect();
-        let asked: Vec<(&custom::Backup, &Outcome)> =
+        let outcomes: Vec<(&custom::Backup, &Outcome)> =
             all.iter().filter_map(|(_, s)| s.object.as_ref().ok().map(|(_, backup)| (backup, &s.outcome))).collect();
-        let (name, stored) = all[choose::next(&asked, read, now)?];
+        let (name, stored) = all[choose::next(&outcomes, asked)?];
         Some((name.clone(), stored.listed.archive(name)?.clone()))
     }
 
@@ -201,8 +201,8 @@ impl StoreStage {
     }
 
     /// What the store says, for the join with the cluster. `claimed` are the cluster's finished backups of this very location.
-    pub fn tell(&self, claimed: &[custom::Backup], read: ReadBackups, now: Timestamp) -> Vec<FileBackup> {
-        let next = self.wanted(read, now).map(|(name, _)| name);
+    pub fn tell(&self, claimed: &[custom::Backup], asked: Wanted) -> Vec<FileBackup> {
+        let next = self.wanted(asked).map(|(name, _)| name);
         let place = self.bucket.as_ref().map_or_else(String::new, |(at, _)| at.shown());
         let mut told: Vec<FileBackup> = self.backups.iter().map(|(name, s)| s.tell(name, &place, next.as_ref() == Some(name))).collect();
         let lost = |b: &&custom::Backup| ended(b) && self.store.location.is_some() && b.location == self.store.location;
