@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::history::{self, Point, StateMap};
 use crate::{
     config::{App, AppName, Config, History, Source},
-    git::{GitTree, LineEnd, Repository, Tree},
+    git::{GitTree, Line, LineEnd, Repository, Tree},
     object::{Object, Redactor, Text},
     render::{self, RenderError},
     witness::{AppHistory, AppState, Commit, Declared, Failure, Observed, Rendered, SourceState, Tip},
@@ -268,19 +268,16 @@ impl SourceStage {
         app: &App,
         tip: &Commit,
         rendered: &Rendered,
-        line: &mut Option<Result<(Vec<Commit>, bool), String>>,
+        line: &mut Option<Result<Line, String>>,
         now: Timestamp,
         facts: &KubeFacts,
     ) -> AppHistory {
         let note = |text: String| AppHistory { note: Some(text), ..AppHistory::default() };
         let Some(repository) = self.repository.clone() else { return note("the repository is not open".into()) };
         let limit = self.env.history.commits;
-        let walked = line.get_or_insert_with(|| match repository.first_parents(&tip.sha, limit, None) {
-            Ok(line) => Ok((line.commits, line.end == LineEnd::Root)),
-            Err(e) => Err(e.to_string()),
-        });
-        let (commits, root_reached) = match walked {
-            Ok((commits, root)) => (commits.clone(), *root),
+        let walked = line.get_or_insert_with(|| repository.first_parents(&tip.sha, limit, None).map_err(|e| e.to_string()));
+        let Line { commits, end } = match walked {
+            Ok(line) => line.clone(),
             Err(e) => return note(e.clone()),
         };
         let mut states = self.past.remove(&app.name).unwrap_or_default();
@@ -330,7 +327,13 @@ impl SourceStage {
             }
             points.push((commit, hash));
         }
-        let complete = root_reached && ended.is_none();
+        let complete = end == LineEnd::Root && ended.is_none();
+        let ended = ended.or_else(|| match end {
+            LineEnd::Root => None,
+            LineEnd::Limit => Some(format!("stopped after {limit} commits")),
+            LineEnd::Age => Some("stopped at the age that was asked for".to_owned()),
+            LineEnd::Shallow => Some("the repository is a shallow clone and holds no older commits".to_owned()),
+        });
         let history = history::build(&points, &fresh, complete, ended);
         self.past.insert(app.name.clone(), fresh);
         history

@@ -44,6 +44,7 @@ mod http;
 mod metrics;
 mod page_browser;
 mod render_helm;
+mod render_history;
 mod render_kustomize;
 mod render_plan;
 mod render_sandbox;
