@@ -30,7 +30,7 @@ pub struct Memory {
 impl Memory {
     /// Loads the state file, if there is to be one. A corrupt one is set aside, a newer one refused.
     pub fn load(path: Option<&Path>) -> Result<Self, StateError> {
-        let onsets = match path.map(state::load::<Onsets>).transpose()? {
+        let mut onsets = match path.map(state::load::<Onsets>).transpose()? {
             Some(Loaded::Good(onsets)) => onsets,
             Some(Loaded::SetAside(aside)) => {
                 warn!(kept = %aside.display(), "the state file could not be understood and was set aside; onset times start anew");
@@ -38,6 +38,7 @@ impl Memory {
             }
             Some(Loaded::Fresh) | None => Onsets::default(),
         };
+        onsets.end_at(Timestamp::now());
         let onsets = Arc::new(onsets);
         let inner = Inner { saved: onsets.clone(), onsets, saved_at: None };
         Ok(Self { inner: Arc::new(Mutex::new(inner)), path: path.map(Path::to_owned) })
@@ -61,7 +62,7 @@ impl Memory {
     /// could not.
     pub fn advance(&self, report: &Report, now: Timestamp) -> bool {
         let learned = Arc::make_mut(&mut self.lock().onsets).advance(report, now);
-        let due = self.lock().saved_at.is_none_or(|at| now.duration_since(at) >= PAUSE);
+        let due = self.lock().saved_at.is_none_or(|at| now.duration_since(at).abs() >= PAUSE);
         if due {
             self.save(now);
         }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::SourceName,
     object::{ObjectId, Text},
-    report::model::{Drift, Recovery, Report, Start, WindowScope, WindowState},
+    report::model::{Drift, Report, Start, WindowScope, WindowState},
     witness::Observed,
 };
 
@@ -42,13 +42,6 @@ struct DriftOnset {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct WindowOnset {
-    #[serde(flatten)]
-    id: ObjectId,
-    since: Timestamp,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct OpenWindow {
     #[serde(flatten)]
     of: WindowScope,
@@ -69,7 +62,6 @@ struct SeenTips {
 #[serde(from = "Stored", into = "Stored")]
 pub struct Onsets {
     drift: HashMap<ObjectId, (Drift, Timestamp)>,
-    windows: HashMap<ObjectId, Timestamp>,
     open: Vec<OpenWindow>,
     closed: Vec<ClosedWindow>,
     tips: BTreeMap<SourceName, SeenTips>,
@@ -81,8 +73,6 @@ struct Stored {
     #[serde(default)]
     drift: Vec<DriftOnset>,
     #[serde(default)]
-    windows: Vec<WindowOnset>,
-    #[serde(default)]
     open: Vec<OpenWindow>,
     #[serde(default)]
     closed: Vec<ClosedWindow>,
@@ -92,13 +82,7 @@ struct Stored {
 
 impl From<Stored> for Onsets {
     fn from(s: Stored) -> Self {
-        Self {
-            drift: s.drift.into_iter().map(|d| (d.id, (d.drift, d.since))).collect(),
-            windows: s.windows.into_iter().map(|w| (w.id, w.since)).collect(),
-            open: s.open,
-            closed: s.closed,
-            tips: s.tips,
-        }
+        Self { drift: s.drift.into_iter().map(|d| (d.id, (d.drift, d.since))).collect(), open: s.open, closed: s.closed, tips: s.tips }
     }
 }
 
@@ -106,9 +90,7 @@ impl From<Onsets> for Stored {
     fn from(o: Onsets) -> Self {
         let mut drift: Vec<_> = o.drift.into_iter().map(|(id, (drift, since))| DriftOnset { id, drift, since }).collect();
         drift.sort_by(|a, b| a.id.cmp(&b.id));
-        let mut windows: Vec<_> = o.windows.into_iter().map(|(id, since)| WindowOnset { id, since }).collect();
-        windows.sort_by(|a, b| a.id.cmp(&b.id));
-        Self { drift, windows, open: o.open, closed: o.closed, tips: o.tips }
+        Self { drift, open: o.open, closed: o.closed, tips: o.tips }
     }
 }
 
@@ -116,11 +98,6 @@ impl Onsets {
     /// Since when an object is seen to drift in this way.
     pub fn drift_since(&self, id: &ObjectId, drift: Drift) -> Option<Timestamp> {
         self.drift.get(id).filter(|(d, _)| *d == drift).map(|(_, since)| *since)
-    }
-
-    /// Since when an object's window is seen open.
-    pub fn window_since(&self, id: &ObjectId) -> Option<Timestamp> {
-        self.windows.get(id).copied()
     }
 
     /// Between which two polls a commit arrived as the tip of a source.
@@ -138,14 +115,33 @@ impl Onsets {
         &self.closed
     }
 
+    /// Lets nothing be later than `now`: what was seen by a clock that ran ahead was seen by now at the latest.
+    pub fn end_at(&mut self, now: Timestamp) {
+        self.drift.values_mut().for_each(|(_, since)| *since = (*since).min(now));
+        for window in &mut self.open {
+            window.first_seen = window.first_seen.min(now);
+        }
+        for window in &mut self.closed {
+            (window.opened, window.closed) = (window.opened.min(now), window.closed.min(now));
+        }
+        for seen in self.tips.values_mut() {
+            if let Some((_, at)) = &mut seen.last {
+                *at = (*at).min(now);
+            }
+            for (_, observed) in &mut seen.arrived {
+                *observed = Observed { not_before: observed.not_before.min(now), not_after: observed.not_after.min(now) };
+            }
+        }
+    }
+
     /// Takes a report in: first times of what is new in it, nothing of what is gone from it.
     ///
     /// What a report could not judge is neither new nor gone: its times stay. Returns whether a drift is dated now that the report could not
     /// date: only being seen tells when it began.
     pub fn advance(&mut self, report: &Report, now: Timestamp) -> bool {
+        self.end_at(now);
         let mut learned = false;
         let mut drift = HashMap::new();
-        let mut windows = HashMap::new();
         for object in &report.objects {
             let known = self.drift.get(&object.id);
             match (object.drift, known) {
@@ -157,15 +153,8 @@ impl Onsets {
                 }
                 _ => {}
             }
-            let known = self.windows.get(&object.id).copied();
-            if object.window.is_some() {
-                windows.insert(object.id.clone(), known.unwrap_or(now));
-            } else if let (Recovery::Unknown, Some(known)) = (object.recovery, known) {
-                windows.insert(object.id.clone(), known);
-            }
         }
         self.drift = drift;
-        self.windows = windows;
         self.advance_windows(report, now);
         self.advance_tips(report, now);
         learned

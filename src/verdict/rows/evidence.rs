@@ -44,18 +44,20 @@ fn onsets_keep_what_lasts_and_forget_what_is_gone() {
     let mut onsets = Onsets::default();
     onsets.advance(&open.judge(), at("11:00"));
     onsets.advance(&open.judge(), at("11:05"));
-    assert_eq!((onsets.drift_since(&id, Drift::Missing), onsets.window_since(&id)), (Some(at("11:00")), Some(at("11:00"))));
+    assert_eq!(onsets.drift_since(&id, Drift::Missing), Some(at("11:00")));
     let blind = open.clone().fails("shop", "render_failed");
     onsets.advance(&blind.judge(), at("11:10"));
-    assert_eq!(onsets.window_since(&id), Some(at("11:00")), "what could not be judged is not gone");
+    assert_eq!(onsets.drift_since(&id, Drift::Missing), Some(at("11:00")), "what could not be judged is not gone");
     assert!(onsets.closed().is_empty());
     onsets.advance(&moved(Some(3), Some(3)).judge(), at("11:15"));
-    assert_eq!((onsets.drift_since(&id, Drift::Missing), onsets.window_since(&id)), (None, None));
+    assert_eq!(onsets.drift_since(&id, Drift::Missing), None);
     let closed: Vec<_> = onsets.closed().iter().map(|c| (c.of.clone(), c.opened, c.closed)).collect();
     assert_eq!(closed[0], (WindowScope::Cluster, at("10:00"), at("11:15")));
     assert_eq!(closed.len(), 3, "cluster, layer and app");
     let json = serde_json::to_string(&onsets).expect("serialisable");
     assert_eq!(serde_json::from_str::<Onsets>(&json).expect("readable"), onsets);
+    onsets.end_at(at("10:30"));
+    assert!(onsets.closed().iter().all(|c| (c.opened, c.closed) == (at("10:00"), at("10:30"))), "the clock went back: {:?}", onsets.closed());
     assert!(onsets.observed(&SourceName("main".into()), "t1p").is_none(), "a tip that was there at the first look is not dated");
 }
 
