@@ -424,5 +424,5 @@ pub fn as_of(report: &Report) -> String {
     parts.push(stage("cluster".into(), &report.as_of.cluster));
     parts.push(stage("backups".into(), &report.as_of.backups));
     parts.push(schemas(&report.as_of.schemas));
-    format!("As of {}: {}.", report.now, parts.join("; "))
+    format!("As of {:.0}: {}.", report.now, parts.join("; "))
 }

@@ -154,6 +154,8 @@ pub struct Home {
     refresh_off: String,
     windows: Vec<WindowRow>,
     volumes: Section<rows::VolumeRow>,
+    /// Whether nobody keeps the bytes of some claim: then volumes stand before everything else.
+    bare_claims: bool,
     restores: Section<rows::RestoreRow>,
     proofs: Vec<rows::ProofRow>,
     open: Section<OpenRow>,
@@ -201,6 +203,7 @@ impl Home {
             refresh_on: query.href(query.show.as_deref(), Some(15)),
             refresh_off: query.href(query.show.as_deref(), None),
             windows: windows(report, &query, now),
+            bare_claims: claims.iter().any(|v| v.is_unprotected()),
             volumes: section(claims, "volumes", &query, |v| rows::VolumeRow::new(v, now)),
             restores: section(report.restores.iter().collect(), "restores", &query, |r| rows::RestoreRow::new(r, now)),
             proofs: report.proofs.iter().filter_map(|p| rows::ProofRow::new(p, now)).collect(),

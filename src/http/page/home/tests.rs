@@ -21,6 +21,7 @@ fn every_section_is_there_in_the_order_of_urgency() {
     let order = [
         "id=\"headline\"",
         "class=\"tiles\"",
+        "id=\"volumes\"",
         "id=\"windows\"",
         "id=\"open\"",
         "id=\"lost\"",
@@ -37,6 +38,18 @@ fn every_section_is_there_in_the_order_of_urgency() {
     ];
     let places: Vec<_> = order.iter().map(|mark| html.find(mark).unwrap_or_else(|| panic!("{mark} is not on the page"))).collect();
     assert!(places.is_sorted(), "{places:?}");
+}
+
+#[test]
+fn volumes_come_first_only_while_nobody_keeps_one() {
+    let mut report = sample::report();
+    report.volumes.retain(|v| !v.is_unprotected());
+    assert!(!report.volumes.is_empty());
+    let html = page(&report, Query::default());
+    let places: Vec<_> =
+        ["id=\"windows\"", "id=\"lost\"", "id=\"volumes\"", "id=\"drift\""].iter().map(|mark| html.find(mark).expect("on the page")).collect();
+    assert!(places.is_sorted(), "{places:?}");
+    assert_eq!(html.matches("id=\"volumes\"").count(), 1);
 }
 
 #[test]
