@@ -162,12 +162,14 @@ pub struct Comparison {
 
 impl Comparison {
     /// Whether the observed object holds everything that Git sets: no leaf but of an unknown field has a desired value.
-    pub fn holds_desired(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn holds_desired(&self) -> bool {
         self.unjudged.is_none() && !self.leaves.iter().any(|l| l.desired.is_some() && l.class != LeafClass::UnknownField)
     }
 
     /// Whether the observed object also holds nothing that Git has dropped: every leaf is an addition or of an unknown field.
-    pub fn holds_only_desired(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn holds_only_desired(&self) -> bool {
         self.unjudged.is_none() && self.leaves.iter().all(|l| l.is_addition() || l.class == LeafClass::UnknownField)
     }
 }

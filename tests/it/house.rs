@@ -44,10 +44,40 @@ fn all(folder: &str) -> Vec<(String, String)> {
     found.iter().map(|p| (name(p), fs::read_to_string(p).expect("readable"))).collect()
 }
 
-/// The code before the test module: tests may do what they like.
+/// The code without comments and without the test module at its end, which may do what it likes; a test module in a file of its own ends nothing.
+/// What grouped imports name is written out, so that `use std::{fmt, fs}` names `std::fs`.
 fn code(text: &str) -> String {
-    let before_tests = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-    before_tests.lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    let module = |rest: &str| rest.strip_prefix("mod ").and_then(|r| r.lines().next()).is_some_and(|line| line.ends_with('{'));
+    let tests = text.match_indices("#[cfg(test)]\n").find(|(at, mark)| module(&text[at + mark.len()..])).map_or(text.len(), |(at, _)| at);
+    let code = text[..tests].lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let imports: Vec<String> = code.split("use ").skip(1).filter_map(|rest| rest.split_once(';')).flat_map(|(tree, _)| leaves("", tree)).collect();
+    format!("{code}\n{}", imports.join("\n"))
+}
+
+/// The paths that a tree of imports names.
+fn leaves(prefix: &str, tree: &str) -> Vec<String> {
+    let tree = tree.trim();
+    let Some((stem, group)) = tree.split_once('{').and_then(|(stem, rest)| Some((stem, rest.strip_suffix('}')?))) else {
+        return vec![format!("{prefix}{tree}::")];
+    };
+    let (mut depth, mut parts) = (0, vec![String::new()]);
+    for c in group.chars() {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        match parts.last_mut() {
+            Some(_) if c == ',' && depth == 0 => parts.push(String::new()),
+            Some(part) => part.push(c),
+            None => {}
+        }
+    }
+    parts.iter().filter(|p| !p.trim().is_empty()).flat_map(|part| leaves(&format!("{prefix}{stem}"), part)).collect()
+}
+
+#[test]
+fn an_import_does_not_hide_in_a_group_or_behind_the_tests() {
+    let text = "#[cfg(test)]\nmod tests;\n\nuse std::{\n    collections::{BTreeMap, HashMap},\n    fs,\n};\n// tokio::spawn\nfn a() {}\n\n#[cfg(test)]\nmod laws {\n    use gix::x;\n}\n";
+    let code = code(text);
+    assert!(code.contains("std::fs::") && code.contains("std::collections::HashMap::") && code.contains("fn a()"), "{code}");
+    assert!(!code.contains("gix::") && !code.contains("tokio::"), "{code}");
 }
 
 /// Files that are compiled for tests only: `#[cfg(test)] mod x;` names them.
