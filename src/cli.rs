@@ -78,7 +78,7 @@ pub fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(run(cli));
     // Blocking work that outlives its deadline (a hung server) must not keep the process.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(bad) => tell(&bad),
@@ -101,10 +101,10 @@ async fn run(cli: Cli) -> Outcome {
         Command::Serve(a) => serve::run(a).await,
         Command::Explain(a) => explain::run(a, global).await,
         Command::Coverage(a) => coverage::run(a, global).await,
-        Command::Render(a) => render::run(a).await,
+        Command::Render(a) => render::run(a, global).await,
         Command::Demo(a) => demo::run(a, global).await,
         Command::Config(ConfigCommand::Check(a)) => config::check(&a),
-        Command::Rbac(a) => rbac::run(a).await,
+        Command::Rbac(a) => rbac::run(a, global).await,
         Command::Schema(a) => schema::run(&a),
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -4,7 +4,12 @@ use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
 
-use super::{Bad, Outcome, args::RenderArgs, config, gather, print};
+use super::{
+    Bad, Outcome,
+    args::{Global, RenderArgs},
+    config, gather, print,
+    progress::Progress,
+};
 use crate::{
     config::AppName,
     git::{GitError, GitErrorKind, Repository},
@@ -21,7 +26,7 @@ fn unknown(error: GitError) -> Bad {
 }
 
 /// Prints the objects of one app as YAML, each with where it is written.
-pub async fn run(args: RenderArgs) -> Outcome {
+pub async fn run(args: RenderArgs, global: &Global) -> Outcome {
     let config = config::load(&args.witness)?;
     let Some(app) = config.apps.get(&AppName(args.app.as_str().into())).cloned() else {
         let known: Vec<_> = config.apps.keys().map(ToString::to_string).collect();
@@ -33,11 +38,16 @@ pub async fn run(args: RenderArgs) -> Outcome {
     };
     let redactor = gather::redactor(&config)?;
     let env = RenderEnv::new(&config, redactor.clone(), gather::launcher());
+    let progress = Progress::start(global.quiet);
     // A chart may look at the cluster's version; if there is no cluster at hand it is rendered for the tool's default.
     let facts = match config.cluster.dump.is_some() || config.cluster.context.is_some() || config.cluster.kubeconfig.is_some() {
-        true => cluster::facts(&cluster::read_once(&config, &redactor, Timestamp::now(), &|_| {}).await),
+        true => {
+            progress.now("reading the cluster");
+            cluster::facts(&cluster::read_once(&config, &redactor, Timestamp::now(), &|_| {}).await)
+        }
         false => KubeFacts::default(),
     };
+    progress.now("reading Git and rendering");
     let cache = config.cache_dir.clone();
     let wanted = args.commit.clone();
     let opened = tokio::task::spawn_blocking(move || {
@@ -56,6 +66,7 @@ pub async fn run(args: RenderArgs) -> Outcome {
     let (commit, tree) = opened.await.map_err(|e| Bad::Unknown(e.into()))??;
     let rendered = render::render(&app, &commit.sha, &tree, &env.context(&facts), Timestamp::now()).await;
     let rendered = rendered.map_err(|e| Bad::Unknown(anyhow::anyhow!("app {}: {e}", app.name)))?;
+    drop(progress);
     let evidence = &rendered.evidence;
     let mut text = format!("# app {} at {} by {}", app.name, commit.sha, evidence.tool.as_deref().unwrap_or(&evidence.renderer));
     if let Some(sandbox) = &evidence.sandbox {

@@ -417,6 +417,32 @@ mod tests {
     }
 
     #[test]
+    fn the_first_layer_rule_that_matches_decides_before_those_that_are_built_in() {
+        use crate::object::ObjectId;
+        let c = load(
+            "layers:\n- {layer: platform, namespaces: ['infra-*']}\n- {layer: cluster, apps: [core-*]}\n- {layer: apps, kinds: [StorageClass.storage.k8s.io, Lease]}\n",
+        );
+        let layers = c.expect("valid").layers;
+        for (kind, namespace, app, expected) in [
+            ("ConfigMap", Some("infra-dns"), None, Layer::Platform),
+            ("ConfigMap", Some("infra-dns"), Some("core-dns"), Layer::Platform),
+            ("ConfigMap", Some("shop"), Some("core-dns"), Layer::Cluster),
+            ("Lease", Some("kube-system"), None, Layer::Apps),
+            ("ConfigMap", Some("kube-system"), None, Layer::Cluster),
+            ("ConfigMap", Some("velero"), Some("backup"), Layer::Platform),
+            ("ConfigMap", Some("shop"), Some("shop"), Layer::Apps),
+            ("Namespace", None, None, Layer::Platform),
+        ] {
+            let name = if kind == "Namespace" { "infra-dns" } else { "x" };
+            let id = ObjectId::new(if kind == "Lease" { "coordination.k8s.io" } else { "" }, kind, namespace, name);
+            let app = app.map(|a| AppName(a.into()));
+            assert_eq!(layers.layer_of(&id, app.as_ref()), expected, "{kind} in {namespace:?} of {app:?}");
+        }
+        let class = ObjectId::new("storage.k8s.io", "StorageClass", None, "fast");
+        assert_eq!(layers.layer_of(&class, None), Layer::Apps, "a kind with its group");
+    }
+
+    #[test]
     fn nothing_at_all_is_a_configuration_too() {
         for text in ["", "# a comment\n", "---\n"] {
             let c = load(text).expect("empty is fine");

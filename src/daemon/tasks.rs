@@ -22,7 +22,7 @@ use super::{
     memory::Memory,
 };
 use crate::{
-    cluster::tally::Requests,
+    cluster::{limits::spread, tally::Requests},
     config::{Config, Source, SourceName},
     http::Published,
     metrics::{Counters, Phase},
@@ -123,11 +123,11 @@ impl Tasks {
         }
     }
 
-    /// Stops the tasks and waits for them, at most three seconds: blocking work checks a flag but may hang in a system call.
+    /// Stops the tasks and waits for them, at most two seconds: blocking work checks a flag but may hang in a system call.
     pub async fn stop(self) {
         self.interrupt.store(true, Ordering::Relaxed);
         self.token.cancel();
-        if tokio::time::timeout(Duration::from_secs(3), self.tracker.wait()).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(2), self.tracker.wait()).await.is_err() {
             warn!("some tasks did not stop in time and are left behind");
         }
     }
@@ -203,8 +203,7 @@ impl GitTask {
             }
             self.shared.board.finished(&label, now, failed.map_or(Ok(()), Err));
             self.collected.put(name.clone(), output);
-            let pause = if first { self.source.interval.mul_f64(jitter(&name)) } else { self.source.interval };
-            first = false;
+            let pause = spread_out(self.source.interval, std::mem::take(&mut first));
             // A chart may render differently for another cluster version: the first discovery wakes the source once.
             let waits_for_cluster = facts == KubeFacts::default();
             tokio::select! {
@@ -220,10 +219,10 @@ impl GitTask {
     }
 }
 
-/// Spreads the first period over 50 to 100 percent, by name: many sources do not ask at the same moment.
-fn jitter(name: &SourceName) -> f64 {
-    let sum: u32 = name.0.bytes().fold(7, |a, b| a.wrapping_mul(31).wrapping_add(u32::from(b)));
-    0.5 + f64::from(sum % 500) / 1000.0
+/// Shortens a period by up to a fifth, the first one by up to a half, at random: many sources, and many daemons that were started by one rollout,
+/// do not ask at the same moment.
+fn spread_out(period: Duration, first: bool) -> Duration {
+    period.mul_f64(1.0 - spread() * if first { 0.5 } else { 0.2 })
 }
 
 impl Collected {
@@ -366,6 +365,22 @@ async fn judge(config: Arc<Config>, shared: Shared, mut witnesses: Witnesses, co
             _ = witnesses.live.changed() => tokio::time::sleep(SETTLE).await,
             _ = witnesses.backed_up.changed() => tokio::time::sleep(SETTLE).await,
             _ = witnesses.answers.changed() => tokio::time::sleep(SETTLE).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_are_spread_and_never_longer_than_was_asked_for() {
+        let period = Duration::from_secs(100);
+        for (first, shortest) in [(true, 50), (false, 80)] {
+            let pauses: Vec<_> = (0..200).map(|_| spread_out(period, first)).collect();
+            assert!(pauses.iter().all(|p| (Duration::from_secs(shortest)..=period).contains(p)), "{pauses:?}");
+            let (least, most) = (pauses.iter().min().expect("some"), pauses.iter().max().expect("some"));
+            assert!(*most - *least > (period - Duration::from_secs(shortest)) / 2, "{least:?} to {most:?} is no spread");
         }
     }
 }

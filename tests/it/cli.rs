@@ -159,17 +159,23 @@ fn render_prints_an_app_at_any_commit() {
     let world = World::new();
     let tip = world.run(&["render", "shop"]).ended(0).out;
     assert!(tip.contains("cart:2.4.0") && tip.contains("# apps/shop/cart.yaml:1"), "{tip}");
-    let git = std::process::Command::new("git").args(["--git-dir", &world.path("fleet.git"), "rev-list", "--max-parents=0", "main"]).output();
-    let first = String::from_utf8(git.expect("git runs: apt-get install git").stdout).expect("text");
+    let git = |args: &[&str]| {
+        let out = std::process::Command::new("git").args([&["--git-dir", &world.path("fleet.git")], args].concat()).output();
+        String::from_utf8(out.expect("git runs: apt-get install git").stdout).expect("text")
+    };
+    let first = git(&["rev-list", "--max-parents=0", "main"]);
     let first = first.trim();
+    assert_eq!(git(&["rev-list", "--count", "--merges", "main"]).trim(), "1", "the history has a merge,");
+    assert!(git(&["log", "--format=%s", "main"]).contains("Revert \"Try a larger cache\""), "a revert,");
+    let readme = git(&["log", "--format=", "--name-only", "--grep=Say how to roll back", "main"]);
+    assert_eq!(readme.trim(), "README.md", "and a commit of nothing but a README");
     let older = world.run(&["render", "shop", "--commit", first]).ended(0).out;
     assert!(older.contains(first) && !older.contains("cart:2.4.0"), "{older}");
     let unknown = world.run(&["render", "nobody"]).ended(3).err;
     assert!(unknown.contains("ingress, shop"), "{unknown}");
     let short = world.run(&["render", "shop", "--commit", &first[..9]]).ended(0).out;
     assert_eq!(short, older, "the first digits of an id are enough");
-    let tree = std::process::Command::new("git").args(["--git-dir", &world.path("fleet.git"), "rev-parse", "main:apps"]).output().expect("git runs");
-    let tree = String::from_utf8(tree.stdout).expect("text");
+    let tree = git(&["rev-parse", "main:apps"]);
     for (wrong, word) in [
         ("0".repeat(40).as_str(), "no commit"),
         ("0000", "no commit"),

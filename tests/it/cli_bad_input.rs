@@ -104,10 +104,10 @@ fn odd_files_in_git_are_told_and_spoil_no_neighbour() {
     let huge = format!("{PLAIN}#{}\n", "x".repeat(80 << 20));
     let double = PLAIN.replace("{a: b}", "{a: b, a: c}");
     for (name, text, told) in [
-        ("a tab", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n\tname: tab\n", &["odd/file.yaml"][..]),
+        ("a tab", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n\tname: tab\n", &["odd/file.yaml", "line 4", "tab"][..]),
         ("an alias bomb", bomb.as_str(), &["odd/file.yaml", "alias"]),
-        ("a huge file", huge.as_str(), &["odd"]),
-        ("a key twice", double.as_str(), &["odd/file.yaml"]),
+        ("a huge file", huge.as_str(), &["more than 67108864 bytes in odd"]),
+        ("a key twice", double.as_str(), &["odd/file.yaml", "\"line\":4", "this key is set before"]),
         ("a list without objects", "kind: List\napiVersion: v1\nitems: [1, two]\n", &["odd/file.yaml"]),
         ("an object without a name", "apiVersion: v1\nkind: ConfigMap\nmetadata: {}\n", &["odd/file.yaml", "name"]),
         ("an object named by a number", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: 5}\n", &["odd/file.yaml", "name"]),
@@ -314,6 +314,39 @@ fn a_cache_that_cannot_be_written_is_told() {
     assert!(ran.out.contains("cache-is-a-file"), "{}", ran.out);
 }
 
+/// Runs the program with a disk of one mebibyte at a path.
+fn with_a_small_disk(world: &World, path: &str, args: &[&str]) -> Ran {
+    let mount = format!("mount -t tmpfs -o size=1m tmpfs '{path}' && exec \"$@\"");
+    let mut command = Command::new("unshare");
+    command.args(["-U", "-r", "-m", "sh", "-c", &mount, "sh", SNAPGAP]).args(args).env("HOME", world.home());
+    command.output().expect("unshare is needed for the tests: apt-get install util-linux, and allow user namespaces").into()
+}
+
+#[test]
+fn a_disk_that_fills_while_an_archive_is_read_costs_no_verdict() {
+    let world = World::new();
+    let noise = crate::support::git_repo::noise(3 << 20);
+    let text = |n: usize| noise[n * 100_000..(n + 1) * 100_000].iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let map = |n: usize| serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("large-{n}"), "namespace": "shop"}, "data": {"k": text(n)}});
+    let maps: Vec<Value> = (0..30).map(map).collect();
+    let archive = world.home().join("large.tar.gz");
+    let names = snapgap::velero::Names::builtin();
+    snapgap::velero::archive::write::write_archive(fs::File::create(&archive).expect("a file"), &maps, &names, jiff::Timestamp::UNIX_EPOCH)
+        .expect("written");
+    let dump = world.home().join("large.json");
+    fs::write(&dump, serde_json::json!({"apiVersion": "v1", "kind": "List", "items": maps}).to_string()).expect("written");
+    let cache = world.home().join("small");
+    fs::create_dir(&cache).expect("a folder");
+    let now = jiff::Timestamp::now();
+    let backup = format!("large={},start={now}", archive.display());
+    let (dump, cache) = (dump.display().to_string(), cache.display().to_string());
+    let args = ["report", "-o", "json", "--all", "--cluster-dump", &dump, "--backup", &backup, "--cache-dir", &cache];
+    let small = with_a_small_disk(&world, &cache, &args);
+    assert!(small.err.contains("the cache of backups cannot be written") && small.err.contains("kept in memory"), "{}", small.err);
+    let held = with(&small.json(), "recovery", "backup").into_iter().filter(|name| name.starts_with("ConfigMap/large-")).count();
+    assert_eq!(held, 30, "all are known to be in the backup: {}", small.json()["summary"]);
+}
+
 #[test]
 fn a_full_disk_is_told_and_the_next_run_is_good() {
     let world = World::new();
@@ -324,13 +357,9 @@ fn a_full_disk_is_told_and_the_next_run_is_good() {
     let cache = world.home().join("small");
     fs::create_dir(&cache).expect("a folder");
     let cache = cache.display().to_string();
-    let mount = format!("mount -t tmpfs -o size=1m tmpfs '{cache}' && exec \"$@\"");
     let git = format!("file://{}", repo.git_dir.display());
     let args = ["report", "-o", "json", "--git", &git, "--app", "odd=odd,namespace=shop", "--cache-dir", &cache, "-f", &world.config()];
-    let mut small = Command::new("unshare");
-    small.args(["-U", "-r", "-m", "sh", "-c", &mount, "sh", SNAPGAP]).args(args).env("HOME", world.home());
-    let small = small.output().expect("unshare is needed for the tests: apt-get install util-linux, and allow user namespaces");
-    let small = Ran::from(small).ended(2);
+    let small = with_a_small_disk(&world, &cache, &args).ended(2);
     assert!(small.out.contains("No space left") || small.out.contains("disk"), "{}", small.out);
     let room = snapgap(world.home(), &args).ended(0).json();
     assert!(app(&room, "odd")["failure"].is_null());

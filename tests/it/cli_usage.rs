@@ -152,6 +152,9 @@ fn progress_shows_on_a_terminal_after_a_second_and_not_when_quiet() {
     for quiet in [in_terminal(&world, &["report", "-f", &file, "--quiet"], None), plain(&world, &["report", "-f", &file], None)] {
         assert!(!quiet.said().contains("reading Git and rendering"), "{quiet:?}");
     }
+    let rendered = in_terminal(&world, &["render", "shop", "-f", &file], None);
+    assert!(rendered.out.contains("reading Git and rendering (2 s)"), "{rendered:?}");
+    assert!(!in_terminal(&world, &["render", "shop", "-f", &file, "--quiet"], None).out.contains("reading Git"));
     let quick = in_terminal(&world, &["report", "-f", &config], None);
     assert!(!quick.out.contains("reading"), "what takes no second shows nothing: {quick:?}");
 }
@@ -202,4 +205,18 @@ fn the_demo_needs_no_other_program() {
     assert!(opening.contains("A window is open") && acts.matches("A window is open").count() == 6, "{story}");
     let (before, last) = acts.split_once("Another backup. Every window is closed.").expect("the last step");
     assert!(!before.contains("The window is closed") && last.contains("The window is closed"), "it closes before the reader's eyes:\n{story}");
+}
+
+#[test]
+fn velero_is_looked_for_in_the_namespace_that_is_named() {
+    let world = World::new();
+    let file = world.home().join("elsewhere.yaml");
+    let backup = "{apiVersion: velero.io/v1, kind: Backup, metadata: {name: one, namespace: elsewhere}, spec: {}, status: {phase: Failed}}";
+    std::fs::write(&file, backup).expect("written");
+    let names = |more: &[&str]| {
+        let said = plain(&world, &[&["report", "-o", "json", "--cluster-dump", &file.display().to_string()], more].concat(), None).json();
+        said["backups"].as_array().expect("backups").iter().map(|b| b["name"].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&["--velero-namespace", "elsewhere"]), ["\"one\""]);
+    assert_eq!(names(&[]), [""; 0]);
 }

@@ -2,12 +2,14 @@
 
 use std::{
     fs,
-    net::TcpListener,
+    io::Write as _,
+    net::{TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -17,6 +19,7 @@ use crate::support::{
     daemon::{Daemon, SOON, Setting, request},
     git_repo::Repo,
     program::{Folder, eventually, free_port},
+    tools,
 };
 
 const SETTINGS: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {a: b}\n";
@@ -148,6 +151,67 @@ fn it_stops_in_under_5_seconds_while_git_and_cluster_hang() {
     assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
 }
 
+/// A chart that takes Helm minutes to render: a billion turns of a loop.
+const ENDLESS: &str = "{{- range until 30000 }}{{ range until 30000 }}{{ end }}{{ end }}";
+
+/// Processes that run this very program.
+fn running(program: &Path) -> usize {
+    let processes = fs::read_dir("/proc").expect("linux").flatten();
+    processes.filter(|p| fs::read_link(p.path().join("exe")).is_ok_and(|exe| exe == program)).count()
+}
+
+#[test]
+fn it_stops_in_under_5_seconds_in_the_middle_of_a_render_and_of_a_request() {
+    let folder = Folder::new("snapgap-render-hangs-");
+    let helm = folder.path().join("helm-of-this-test");
+    fs::copy(tools::path("helm"), &helm).expect("copied");
+    let repo = Repo::new(folder.path(), "fleet");
+    repo.commit("A chart", &[("shop/Chart.yaml", "apiVersion: v2\nname: shop\nversion: 0.1.0\n"), ("shop/templates/endless.yaml", ENDLESS)]);
+    let dump = folder.path().join("cluster.yaml");
+    fs::write(&dump, SETTINGS).expect("written");
+    let setting = Setting(format!(
+        "sources: [{{url: '{}', ref: main}}]\napps: [{{name: shop, path: shop, renderer: helm, namespace: shop}}]\n\
+         cluster: {{dump: '{}'}}\nrender: {{helm: '{}', timeout: 10m}}\n",
+        repo.git_dir.display(),
+        dump.display(),
+        helm.display()
+    ));
+    let port = free_port();
+    let child = serve(&folder, &setting, &[&format!("--web.listen=127.0.0.1:{port}")]);
+    eventually("helm is at work", SOON, || running(&helm) > 0);
+    let mut half = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    half.write_all(b"GET /metrics HTTP/1.1\r\nHost: ").expect("sent");
+    let begun = Instant::now();
+    kill(Pid::from_raw(i32::try_from(child.id()).expect("an id")), Signal::SIGTERM).expect("it runs");
+    let out = ended(child, Duration::from_secs(20));
+    assert_eq!(out.status.code(), Some(0), "{}", said(&out));
+    assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
+    eventually("helm is gone too", Duration::from_secs(5), || running(&helm) == 0);
+}
+
+#[test]
+fn the_environment_and_the_flags_say_what_the_configuration_does_not() {
+    let folder = Folder::new("snapgap-environment-");
+    let (repo, setting) = world(&folder);
+    let config = folder.path().join("by-environment.yaml");
+    // Over a URL, so that a mirror is needed.
+    let text = setting.0.replace(&repo.git_dir.display().to_string(), &format!("file://{}", repo.git_dir.display()));
+    fs::write(&config, text).expect("written");
+    let (state, cache, port) = (folder.path().join("onsets.json"), folder.path().join("mirrors"), free_port());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_snapgap"));
+    command.args(["serve", "--web.enable-lifecycle"]).env("SNAPGAP_CONFIG", &config).env("SNAPGAP_STATE_FILE", &state);
+    command.env("SNAPGAP_CACHE_DIR", &cache).env("SNAPGAP_WEB_LISTEN", format!("127.0.0.1:{port}"));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    eventually("it is ready where the environment says", SOON, || request(port, "GET", "/readyz").is_some_and(|a| a.status == 200));
+    let answer = request(port, "POST", "/-/reload").expect("an answer");
+    assert_eq!(answer.status, 200, "the flag allows it: {}", answer.body);
+    kill(Pid::from_raw(i32::try_from(child.id()).expect("an id")), Signal::SIGTERM).expect("it runs");
+    let out = ended(child, Duration::from_secs(10));
+    assert_eq!(out.status.code(), Some(0), "{}", said(&out));
+    assert!(fs::read_to_string(&state).is_ok_and(|s| s.contains("\"version\"")), "the state file is where the environment says");
+    assert!(fs::read_dir(&cache).is_ok_and(|mut found| found.next().is_some()), "and so is the mirror");
+}
+
 #[test]
 fn a_port_in_use_and_a_newer_state_file_end_it_with_exit_code_3_and_the_way_out() {
     let folder = Folder::new("snapgap-refused-");
@@ -195,6 +259,11 @@ fn onset_times_survive_a_restart_and_a_corrupt_state_file_is_kept_aside() {
     assert!(state.exists(), "the state is written at the stop");
     std::thread::sleep(Duration::from_millis(1100));
     assert_eq!(since(&folder, &setting, &state), first);
+    let ahead = fs::read_to_string(&state).expect("readable").replace(&first[..10], "2099-01-01");
+    assert!(ahead.contains("2099"), "{ahead}");
+    fs::write(&state, ahead).expect("written");
+    let seen: Timestamp = since(&folder, &setting, &state).parse().expect("a time");
+    assert!(seen <= Timestamp::now(), "what a clock that ran ahead wrote was seen by now: {seen}");
     fs::write(&state, "{half").expect("written");
     assert_ne!(since(&folder, &setting, &state), first, "without the file the onset is when it was first seen");
     assert_eq!(fs::read_to_string(folder.path().join("state.json.corrupt-0")).expect("kept"), "{half");
