@@ -15,7 +15,7 @@ pub mod redact;
 pub mod renamed;
 pub mod yaml;
 
-pub use admit::{AdmitError, DeployerMark, EXCLUDE_LABEL, Meta, Object, Owner, admit, expand, is_list};
+pub use admit::{AdmitError, DeployerMark, EXCLUDE_LABEL, Meta, Object, Owner, Reduced, admit, expand, is_list, reduce};
 pub use builtin::{Builtin, builtin};
 pub use content::{BodyError, Content, Extent, Fingerprint, Place, Shelf};
 pub use id::{GroupKind, Gvk, ObjectId, Text};

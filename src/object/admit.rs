@@ -103,6 +103,32 @@ pub struct Meta {
     pub partial: bool,
 }
 
+/// A raw object taken in, and nothing of it packed: for whoever compares it or writes it down at once.
+#[derive(Clone, Debug)]
+pub struct Reduced {
+    /// Identity.
+    pub id: ObjectId,
+    /// The version that this side named.
+    pub version: Text,
+    /// Reduced content.
+    pub value: Value,
+    /// Facts that are not content; managedFields and what was last applied stand beside.
+    pub meta: Meta,
+    /// `metadata.managedFields` as compact JSON, entries of the status subresource left out.
+    pub managers: Option<String>,
+    /// What kubectl or Argo CD last applied client-side, as compact JSON, Secret values hidden.
+    pub applied: Option<String>,
+}
+
+impl Reduced {
+    /// The object, packed to be kept.
+    pub fn packed(self) -> Object {
+        let pack = |text: Option<String>| text.map(|t| Packed::of(&t));
+        let meta = Meta { managers: pack(self.managers), applied: pack(self.applied), ..self.meta };
+        Object { id: self.id, version: self.version, content: Content::of(&self.value), meta }
+    }
+}
+
 /// An object that went through [`admit`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
@@ -140,11 +166,6 @@ impl Object {
     pub fn remembered(id: ObjectId, version: Text, print: Fingerprint, meta: Meta, place: Place) -> Self {
         Self { id, version, content: Content::shelved(print, place), meta }
     }
-
-    /// The same without its body, which lies at this place: what it says and who wrote it.
-    pub fn shelved(self, place: Place) -> Self {
-        Self { content: Content::shelved(self.content.print(), place), meta: Meta { managers: None, applied: None, ..self.meta }, ..self }
-    }
 }
 
 impl Object {
@@ -175,7 +196,7 @@ fn text_at<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
 ///
 /// A `List` is not an object; expand it with [`expand`] first. A kind that moved to another API group is taken in under the group that it
 /// is in today, whatever group the manifest names.
-pub fn admit(mut raw: Value, redactor: &Redactor) -> Result<Object, AdmitError> {
+pub fn reduce(mut raw: Value, redactor: &Redactor) -> Result<Reduced, AdmitError> {
     let applied = applied(&raw, redactor);
     redactor.reduce(&mut raw);
     let Value::Object(mut map) = raw else { return Err(AdmitError::NotAMapping(json_kind(&raw))) };
@@ -204,18 +225,24 @@ pub fn admit(mut raw: Value, redactor: &Redactor) -> Result<Object, AdmitError> 
         held_back: label(EXCLUDE_LABEL) == Some("true"),
         owners: owners(metadata),
         mark: mark(metadata, &id),
-        managers: managers(metadata),
-        applied,
+        managers: None,
+        applied: None,
         restored_from,
         phase,
         partial: false,
     };
+    let managers = managers(metadata);
     for key in SERVER_METADATA {
         metadata.remove(key);
     }
     drop_members(metadata, "labels", &RESTORE_LABELS);
     drop_members(metadata, "annotations", &[LAST_APPLIED]);
-    Ok(Object { id, version: gvk.version, content: Content::of(&Value::Object(map)), meta })
+    Ok(Reduced { id, version: gvk.version, value: Value::Object(map), meta, managers, applied })
+}
+
+/// Takes a raw object in as [`reduce`] does, and packs it.
+pub fn admit(raw: Value, redactor: &Redactor) -> Result<Object, AdmitError> {
+    reduce(raw, redactor).map(Reduced::packed)
 }
 
 /// Whether it is a `List` or a typed list such as `DeploymentList`.
@@ -272,15 +299,15 @@ fn owners(metadata: &Map<String, Value>) -> Vec<Owner> {
         .collect()
 }
 
-fn managers(metadata: &Map<String, Value>) -> Option<Packed> {
+fn managers(metadata: &Map<String, Value>) -> Option<String> {
     let kept: Vec<&Value> =
         metadata.get("managedFields")?.as_array()?.iter().filter(|e| e.get("subresource").and_then(Value::as_str) != Some("status")).collect();
-    if kept.is_empty() { None } else { serde_json::to_string(&kept).ok().map(|text| Packed::of(&text)) }
+    if kept.is_empty() { None } else { serde_json::to_string(&kept).ok() }
 }
 
 /// Reads the copy of the last applied manifest. It says of itself what kind it is, so the kind of the object around it decides whether
 /// there are values to hide.
-fn applied(raw: &Value, redactor: &Redactor) -> Option<Packed> {
+fn applied(raw: &Value, redactor: &Redactor) -> Option<String> {
     let text = raw.get("metadata")?.get("annotations")?.get(LAST_APPLIED)?.as_str()?;
     let Value::Object(mut copy) = serde_json::from_str(text).ok()? else { return None };
     for key in ["apiVersion", "kind"] {
@@ -293,7 +320,7 @@ fn applied(raw: &Value, redactor: &Redactor) -> Option<Packed> {
     }
     let mut copy = Value::Object(copy);
     redactor.reduce(&mut copy);
-    Some(Packed::of(&copy.to_string()))
+    Some(copy.to_string())
 }
 
 /// Reads the deployer's mark. Sources: Argo CD `util/argo/resource_tracking.go`, Flux `kustomize-controller` owner labels, Helm

@@ -225,7 +225,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::object::{Object, Redactor, admit};
+    use crate::object::{Meta, Object, Redactor, admit};
 
     #[derive(Debug, Default)]
     struct Board {
@@ -256,7 +256,9 @@ mod tests {
         let extent = Extent::of(4, &content, Some(&managers), None).expect("small");
         change(&mut bytes);
         let board = Arc::new(Board { bytes, ..Board::default() });
-        (object.clone().shelved(Place::on(board.clone(), extent)), board)
+        let (Object { id, version, content, meta }, place) = (object.clone(), Place::on(board.clone(), extent));
+        let meta = Meta { managers: None, applied: None, ..meta };
+        (Object::remembered(id, version, content.print(), meta, place), board)
     }
 
     #[test]

@@ -24,7 +24,7 @@ use tarball::{Kind, Member, Tarball};
 
 use crate::{
     config::ArchiveLimits,
-    object::{Object, Redactor, Text, admit},
+    object::{Object, Redactor, Reduced, Text, reduce},
     velero::torn,
     witness::{Archive, Diagnostic, Holdings, Remark},
 };
@@ -52,7 +52,7 @@ enum Place<'a> {
 /// Decides what stays in memory of each object that is read.
 pub trait Keep {
     /// Takes an object in its turn.
-    fn keep(&mut self, object: Object) -> Arc<Object>;
+    fn keep(&mut self, object: Reduced) -> Arc<Object>;
 }
 
 /// Keeps every object whole.
@@ -60,8 +60,8 @@ pub trait Keep {
 pub struct InMemory;
 
 impl Keep for InMemory {
-    fn keep(&mut self, object: Object) -> Arc<Object> {
-        Arc::new(object)
+    fn keep(&mut self, object: Reduced) -> Arc<Object> {
+        Arc::new(object.packed())
     }
 }
 
@@ -218,7 +218,7 @@ impl Found {
         if self.torn.len() < MAX_TORN {
             self.torn.extend(torn::sign(&value));
         }
-        match admit(value, redactor) {
+        match reduce(value, redactor) {
             Ok(mut object) => {
                 self.intern(&mut object);
                 if &*object.id.gk.kind != "Event" {
@@ -235,7 +235,7 @@ impl Found {
     }
 
     /// Shares the texts that repeat in an archive.
-    fn intern(&mut self, object: &mut Object) {
+    fn intern(&mut self, object: &mut Reduced) {
         let texts = &mut self.texts;
         let mut share = |text: &mut Text| match texts.get(text) {
             Some(shared) => *text = shared.clone(),

@@ -13,7 +13,7 @@ use super::{
     *,
 };
 use crate::{
-    object::{GroupKind, ObjectId},
+    object::{GroupKind, ObjectId, admit},
     velero::Names,
 };
 

@@ -28,7 +28,7 @@ use tracing::warn;
 
 use super::super::archive::Keep;
 use crate::{
-    object::{Extent, Fingerprint, Meta, Object, ObjectId, Place, Redactor, Shelf, Text},
+    object::{Extent, Fingerprint, Meta, Object, ObjectId, Place, Redactor, Reduced, Shelf, Text},
     witness::{Archive, Diagnostic, Remark},
 };
 
@@ -148,9 +148,14 @@ pub(super) struct Draft {
     out: BufWriter<File>,
     temporary: NamedTempFile,
     offset: u64,
-    index: GzEncoder<Vec<u8>>,
+    index: BufWriter<GzEncoder<Vec<u8>>>,
     /// The disk is full or the like: what comes stays in memory.
     failed: Option<io::Error>,
+}
+
+/// An index that is packed in large pieces: the encoder takes its time over each, however small.
+fn index() -> BufWriter<GzEncoder<Vec<u8>>> {
+    BufWriter::with_capacity(64 << 10, GzEncoder::new(Vec::new(), Compression::fast()))
 }
 
 impl Draft {
@@ -160,11 +165,11 @@ impl Draft {
         out.write_all(FORMAT)?;
         out.write_all(&mark(redactor))?;
         let shelf = FileShelf { file: temporary.reopen()?, path: folder.join(name), spoiled: AtomicBool::new(false) };
-        let index = GzEncoder::new(Vec::new(), Compression::fast());
+        let index = index();
         Ok(Self { known, shelf: Arc::new(shelf), out, temporary, offset: HEADER, index, failed: None })
     }
 
-    fn put(&mut self, object: &Object, texts: [&str; 3], extent: Extent) -> io::Result<()> {
+    fn put(&mut self, object: &Reduced, texts: [&str; 3], print: Fingerprint, extent: Extent) -> io::Result<()> {
         for text in texts {
             self.out.write_all(text.as_bytes())?;
         }
@@ -172,8 +177,8 @@ impl Draft {
         let line = Line {
             id: object.id.clone(),
             version: object.version.clone(),
-            print: object.content.print().bytes(),
-            meta: Meta { managers: None, applied: None, ..object.meta.clone() },
+            print: print.bytes(),
+            meta: object.meta.clone(),
             at: (extent.offset, extent.content, extent.managers, extent.applied, extent.check),
         };
         serde_json::to_writer(&mut self.index, &line)?;
@@ -190,7 +195,7 @@ impl Draft {
     }
 
     fn end(&mut self, archive: &Archive) -> io::Result<()> {
-        let index = std::mem::replace(&mut self.index, GzEncoder::new(Vec::new(), Compression::fast())).finish()?;
+        let index = std::mem::replace(&mut self.index, index()).into_inner().map_err(io::IntoInnerError::into_error)?.finish()?;
         let head = Head {
             origin: archive.origin.clone(),
             cluster_uid: archive.cluster_uid.clone(),
@@ -203,7 +208,7 @@ impl Draft {
             objects: archive.objects.len(),
         };
         let mut first = GzEncoder::new(Vec::new(), Compression::fast());
-        serde_json::to_writer(&mut first, &head)?;
+        first.write_all(&serde_json::to_vec(&head)?)?;
         first.write_all(b"\n")?;
         let whole = [first.finish()?, index].concat();
         self.out.write_all(&whole)?;
@@ -214,19 +219,21 @@ impl Draft {
 }
 
 impl Keep for Draft {
-    fn keep(&mut self, mut object: Object) -> Arc<Object> {
+    fn keep(&mut self, mut object: Reduced) -> Arc<Object> {
         // It changes with every write of a status, and nothing asks a backup for it.
         object.meta.resource_version = None;
-        let (content, managers, applied) = (object.content.json(), object.meta.managers(), object.meta.applied());
-        let extent = Extent::of(self.offset, &content, managers.as_deref(), applied.as_deref());
-        let Some(extent) = extent.filter(|_| self.failed.is_none()) else { return Arc::new(object) };
-        let texts = [&*content, managers.as_deref().unwrap_or_default(), applied.as_deref().unwrap_or_default()];
-        if let Err(e) = self.put(&object, texts, extent) {
+        let content = object.value.to_string();
+        let extent = Extent::of(self.offset, &content, object.managers.as_deref(), object.applied.as_deref());
+        let Some(extent) = extent.filter(|_| self.failed.is_none()) else { return Arc::new(object.packed()) };
+        let print = Fingerprint::of(content.as_bytes());
+        let texts = [&*content, object.managers.as_deref().unwrap_or_default(), object.applied.as_deref().unwrap_or_default()];
+        if let Err(e) = self.put(&object, texts, print, extent) {
             warn!("the cache of backups cannot be written: {e}; the rest of this one is kept in memory");
             self.failed = Some(e);
-            return Arc::new(object);
+            return Arc::new(object.packed());
         }
-        self.known.share(object.shelved(Place::on(self.shelf.clone(), extent)))
+        let place = Place::on(self.shelf.clone(), extent);
+        self.known.share(Object::remembered(object.id, object.version, print, object.meta, place))
     }
 }
 
@@ -258,13 +265,13 @@ pub(super) fn load(path: &Path, redactor: &Redactor, known: &Known) -> Loaded {
         return Loaded::OtherKey;
     }
     let shelf = Arc::new(FileShelf { file, path: path.to_owned(), spoiled: AtomicBool::new(false) });
-    match index(&shelf, known) {
+    match read_index(&shelf, known) {
         Ok(archive) => Loaded::Good(Arc::new(archive), shelf),
         Err(e) => Loaded::Damaged(e.to_string()),
     }
 }
 
-fn index(shelf: &Arc<FileShelf>, known: &Known) -> io::Result<Archive> {
+fn read_index(shelf: &Arc<FileShelf>, known: &Known) -> io::Result<Archive> {
     let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let size = shelf.file.metadata()?.len();
     let footer_at = size.checked_sub(FOOTER).filter(|at| *at >= HEADER).ok_or_else(|| bad("it is too short"))?;
