@@ -21,6 +21,7 @@ mod join;
 #[path = "../tests/it/support"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod support {
+    pub mod authority;
     pub mod control_plane;
     pub mod daemon;
     pub mod git_repo;

@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     object::{ObjectId, Redactor, Text},
     velero::{self, FileBackup, Library, custom, files},
-    witness::{BackedUp, Failure, Live, RestoreFiles},
+    witness::{BackedUp, Failure, Listing, Live, RestoreFiles},
 };
 
 /// Reads that were made in one run: the storage location (none for files), and the reason if it failed.
@@ -97,9 +97,11 @@ impl BackupStage {
         // Archives that could not be read may hold anything: nothing is known as of any moment, rather than "there is none".
         let blind = failure.is_some() && self.read.is_none();
         let listed = self.stores.iter().filter_map(StoreStage::as_of).max();
-        // A store of which nothing is known may hold anything as well, unless the cluster says what backups there are.
-        let unlisted = self.stores.iter().find(|s| s.as_of().is_none()).and_then(StoreStage::failure).filter(|_| live.as_of.is_none()).cloned();
-        let blind = blind || (unlisted.is_some() && self.read.is_none() && listed.is_none());
+        // A store of which nothing is known may hold anything as well, and newer than all that is known, unless it is a location of which the
+        // cluster says what backups there are.
+        let told = |s: &&StoreStage| s.is_a_location() && lists_backups(live);
+        let unlisted = self.stores.iter().find(|s| s.as_of().is_none() && !told(s)).and_then(StoreStage::failure).cloned();
+        let blind = blind || unlisted.is_some();
         backed_up.as_of = if blind { None } else { live.as_of.or(listed).or_else(|| self.read.is_some().then_some(now)) };
         backed_up.failure = failure.or(unlisted).or_else(|| unread(live));
         if backed_up.failure.is_some() {
@@ -186,9 +188,14 @@ impl BackupStage {
     }
 }
 
+/// Whether the cluster, or the dump, says which Backups there are.
+fn lists_backups(live: &Live) -> bool {
+    let complete = |listing: &Listing| matches!(listing, Listing::Complete);
+    live.as_of.is_some() && live.kinds.iter().any(|(gk, kind)| gk.is("velero.io", "Backup") && complete(&kind.listing))
+}
+
 /// Why Velero's own objects may be missing from the view. A cluster that does not serve Velero's kinds has no Velero: no failure.
 fn unread(live: &Live) -> Option<Failure> {
-    use crate::witness::Listing;
     // They come from the cluster: while that cannot be read, neither can they, and what was known has its age.
     if live.as_of.is_none() || live.failure.is_some() {
         return live.failure.clone();

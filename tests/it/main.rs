@@ -48,6 +48,7 @@ mod render_history;
 mod render_kustomize;
 mod render_plan;
 mod render_sandbox;
+mod store_tls;
 mod support;
 #[path = "../../fuzz/targets.rs"]
 mod targets;

@@ -1,5 +1,6 @@
 //! Starts the real programs that the tests need, on free loopback ports, and ends them again.
 
+pub mod authority;
 pub mod browser;
 pub mod cli;
 pub mod control_plane;

@@ -181,6 +181,11 @@ impl StoreStage {
         Some((self.store.location.clone(), failed))
     }
 
+    /// Whether it is a storage location of the cluster: then Velero brings what lies in it into the cluster as Backups.
+    pub fn is_a_location(&self) -> bool {
+        self.store.location.is_some()
+    }
+
     /// Whether there is more to read.
     pub fn has_more(&self, asked: Wanted) -> bool {
         self.wanted(asked).is_some()

@@ -18,6 +18,8 @@ use base64::Engine as _;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tempfile::TempDir;
 
+use super::authority::Authority;
+
 /// How the HTTP server behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -154,14 +156,9 @@ impl Drop for GitHttp {
 }
 
 fn server_config(ca_file: &Path) -> rustls::ServerConfig {
-    let key = rcgen::KeyPair::generate().expect("key");
-    let mut params = rcgen::CertificateParams::new(Vec::new()).expect("params");
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let ca = rcgen::CertifiedIssuer::self_signed(params, key).expect("certificate authority");
-    std::fs::write(ca_file, ca.pem()).expect("ca file");
-    let key = rcgen::KeyPair::generate().expect("key");
-    let leaf = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).expect("params");
-    let leaf = leaf.signed_by(&key, &ca).expect("certificate");
+    let authority = Authority::new();
+    std::fs::write(ca_file, authority.pem()).expect("ca file");
+    let (leaf, key) = authority.certify_loopback();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

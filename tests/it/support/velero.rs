@@ -14,6 +14,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
+    authority::Authority,
     control_plane::ControlPlane,
     program::{Folder, Program, eventually, free_port},
     tools,
@@ -41,6 +42,7 @@ const ENDED: [&str; 4] = ["Completed", "PartiallyFailed", "Failed", "FailedValid
 pub struct Store {
     /// Its port.
     pub port: u16,
+    tls: bool,
     server: Mutex<Option<Program>>,
     // Last, so that it goes after the program that writes into it.
     folder: Folder,
@@ -49,16 +51,37 @@ pub struct Store {
 impl Store {
     /// Starts one with an empty bucket.
     pub fn start() -> Self {
+        Self::new(false)
+    }
+
+    /// Starts one that speaks TLS, with a certificate of an authority of its own.
+    pub fn start_tls() -> Self {
+        Self::new(true)
+    }
+
+    fn new(tls: bool) -> Self {
         let folder = Folder::new("snapgap-store-");
         fs::create_dir_all(folder.path().join("data").join(BUCKET)).expect("a bucket");
-        let store = Self { port: free_port(), server: Mutex::new(None), folder };
+        let store = Self { port: free_port(), tls, server: Mutex::new(None), folder };
+        if tls {
+            let authority = Authority::new();
+            let (certificate, key) = authority.certify_loopback();
+            for (name, text) in [("ca.pem", authority.pem()), ("tls.pem", certificate.pem()), ("tls.key", key.serialize_pem())] {
+                fs::write(store.folder.path().join(name), text).expect("written");
+            }
+        }
         store.back();
         store
     }
 
     /// Where clients find it.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http{}://127.0.0.1:{}", if self.tls { "s" } else { "" }, self.port)
+    }
+
+    /// The authority that its certificate is of, if it speaks TLS.
+    pub fn ca_file(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
     }
 
     /// The bucket as a folder.
@@ -73,15 +96,16 @@ impl Store {
 
     /// Brings the server back.
     pub fn back(&self) {
-        let args = [
+        let inside = |name: &str| self.folder.path().join(name).display().to_string();
+        let tls = [format!("--cert={}", inside("tls.pem")), format!("--key={}", inside("tls.key"))];
+        let mut args = vec![
             format!("ROOT_ACCESS_KEY={ACCESS_KEY}"),
             format!("ROOT_SECRET_KEY={SECRET_KEY}"),
             tools::path("versitygw").display().to_string(),
-            "--port".into(),
-            format!("127.0.0.1:{}", self.port),
-            "posix".into(),
-            self.folder.path().join("data").display().to_string(),
+            format!("--port=127.0.0.1:{}", self.port),
         ];
+        args.extend(tls.into_iter().filter(|_| self.tls));
+        args.extend(["posix".into(), inside("data")]);
         let program = Program::start(self.folder.path(), "versitygw", Path::new("/usr/bin/env"), &args);
         eventually("the S3 server listens", PATIENCE, || std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok());
         *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(program);
