@@ -18,6 +18,7 @@ use std::{io, io::Write as _, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser as _};
 
+use crate::build_info::BuildInfo;
 use args::{Cli, Command, ConfigCommand};
 
 /// How a command ends badly, by exit code.
@@ -111,7 +112,10 @@ async fn run(cli: Cli) -> Outcome {
             clap_complete::generate(shell, &mut Cli::command(), "snapgap", &mut text);
             print(&String::from_utf8_lossy(&text))
         }
-        Command::Version => print(&format!("snapgap {}\nreport schema {}\n", env!("CARGO_PKG_VERSION"), crate::report::model::SCHEMA)),
+        Command::Version => {
+            let BuildInfo { version, revision, rustc } = BuildInfo::current();
+            print(&format!("snapgap {version}\nrevision {revision}\nrustc {rustc}\nreport schema {}\n", crate::report::model::SCHEMA))
+        }
     }
 }
 

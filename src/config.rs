@@ -407,4 +407,6 @@ pub struct Metrics {
     pub max_object_series: usize,
     /// Namespaces with series of their own; the rest is folded into `__other__`.
     pub max_namespaces: usize,
+    /// Velero schedules with series of their own; the rest is folded into `__other__`.
+    pub max_schedules: usize,
 }

@@ -2,6 +2,7 @@
 //!
 //! The code map, the invariants and the decisions are in `ARCHITECTURE.md`.
 
+pub mod build_info;
 pub mod cli;
 pub mod cluster;
 pub mod config;
@@ -19,6 +20,7 @@ pub mod tls;
 pub mod velero;
 pub mod verdict;
 pub mod witness;
+pub mod words;
 
 /// The join makes and drops some million small values, which takes glibc's allocator twice as long and a third more memory
 /// (docs/performance.md).

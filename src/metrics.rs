@@ -10,6 +10,7 @@ pub mod docs;
 pub mod exposition;
 pub mod table;
 
-pub use collector::{BuildInfo, Latest, Snapshot};
+pub use crate::build_info::BuildInfo;
+pub use collector::{Latest, Snapshot};
 pub use counters::{Counters, Phase, Verb};
 pub use exposition::{CONTENT_TYPE, Exposition};

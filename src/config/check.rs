@@ -46,6 +46,7 @@ impl File {
             metrics: Metrics {
                 max_object_series: self.metrics.max_object_series.unwrap_or(500),
                 max_namespaces: self.metrics.max_namespaces.unwrap_or(200),
+                max_schedules: self.metrics.max_schedules.unwrap_or(100),
             },
             cache_dir: self.cache_dir.unwrap_or_else(|| around.cache_dir.clone()),
             state_file: self.state_file,

@@ -395,8 +395,10 @@ pub struct WebEntry {
 pub struct MetricsEntry {
     /// Per-object series at most; 0 switches them off. Default 500.
     pub max_object_series: Option<usize>,
-    /// Namespaces with series of their own. Default 200.
+    /// Namespaces with series of their own: those with most objects. Default 200.
     pub max_namespaces: Option<usize>,
+    /// Velero schedules with series of their own: those in trouble first. Default 100.
+    pub max_schedules: Option<usize>,
 }
 
 /// What is not written in the file but known where the program runs.

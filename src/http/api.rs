@@ -222,11 +222,34 @@ pub(super) async fn apps(Extract(state): Extract<State>) -> Result<Response, Pro
     json_response(&json!({"now": report.now, "apps": report.apps, "sources": report.sources, "windows": report.windows}))
 }
 
-/// Backups, schedules and storage locations.
-pub(super) async fn backups(Extract(state): Extract<State>) -> Result<Response, Problem> {
+/// Which backups are asked for.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BackupsQuery {
+    backup: Option<String>,
+    schedule: Option<String>,
+}
+
+/// Backups with what they hold against their specs and what became of them, schedules and storage locations.
+pub(super) async fn backups(Extract(state): Extract<State>, uri: Uri) -> Result<Response, Problem> {
+    let BackupsQuery { backup, schedule } = query(&uri)?;
+    let (backup, schedule) = (backup.filter(|name| !name.is_empty()), schedule.filter(|name| !name.is_empty()));
     let published = published(&state)?;
     let report = &published.report;
-    json_response(&json!({"now": report.now, "backups": report.backups, "schedules": report.schedules, "locations": report.locations}))
+    let is = |name: &str, of: Option<&str>| {
+        backup.as_deref().is_none_or(|wanted| wanted == name) && schedule.as_deref().is_none_or(|wanted| of == Some(wanted))
+    };
+    let backups: Vec<_> = report.backups.iter().filter(|b| is(&b.name, b.schedule.as_deref())).collect();
+    let disagreements: Vec<_> = report.disagreements.iter().filter(|d| is(&d.backup, d.schedule.as_deref())).collect();
+    // Whoever asks for one backup or schedule is told of that one only.
+    let all = backup.is_none() && schedule.is_none();
+    let restores: Vec<_> = report.restores.iter().filter(|r| all || backups.iter().any(|b| r.backup.as_ref() == Some(&b.name))).collect();
+    let by = |name: &str| backups.iter().any(|b| b.schedule.as_deref() == Some(name));
+    let schedules: Vec<_> = report.schedules.iter().filter(|s| all || schedule.as_deref().map_or_else(|| by(&s.name), |w| w == &*s.name)).collect();
+    json_response(&json!({
+        "now": report.now, "backups": backups, "disagreements": disagreements, "restores": restores, "schedules": schedules,
+        "locations": report.locations,
+    }))
 }
 
 /// How the program and its stages are doing. Answers before the first report too.

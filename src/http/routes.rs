@@ -132,7 +132,7 @@ async fn evidence(Extract(state): Extract<State>, uri: Uri) -> Response {
         api::blocking(move || {
             let object = query.find(&published.report)?;
             let evidence = (published.explain)(&object.id);
-            html(&ObjectPage::new(object, evidence.as_ref(), published.report.now, now))
+            html(&ObjectPage::new(object, evidence.as_ref(), &published.report, now))
         })
         .await?
     };

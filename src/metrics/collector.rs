@@ -3,6 +3,7 @@
 //! Nothing is kept between scrapes, so an app, schedule or object that is gone from the report is gone from the metrics too.
 
 mod backups;
+mod folding;
 mod git;
 mod objects;
 mod protection;
@@ -20,30 +21,8 @@ use super::{
     counters::{Counters, Phase},
     table::{self, Origin, TABLE},
 };
-use crate::{config, daemon::board::StageBoard, report::Report};
+use crate::{build_info::BuildInfo, config, daemon::board::StageBoard, report::Report};
 use sheet::Sheet;
-
-/// The version that runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BuildInfo {
-    /// Version of the package.
-    pub version: String,
-    /// Commit it was built from; empty if the build was not told.
-    pub revision: String,
-    /// Compiler; empty if the build was not told.
-    pub rustc: String,
-}
-
-impl BuildInfo {
-    /// What this build was told: the package's version, and `SNAPGAP_REVISION` and `SNAPGAP_RUSTC` in the environment of the compiler.
-    pub fn current() -> Self {
-        Self {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            revision: option_env!("SNAPGAP_REVISION").unwrap_or_default().to_owned(),
-            rustc: option_env!("SNAPGAP_RUSTC").unwrap_or_default().to_owned(),
-        }
-    }
-}
 
 /// What a scrape is built from.
 #[derive(Clone, Debug)]
@@ -102,9 +81,11 @@ impl Collector for ReportCollector {
         if let Some(report) = &snapshot.report {
             sheet.time(&table::REPORT_TIME, &[], Some(report.now));
             git::put(&mut sheet, report);
-            backups::put(&mut sheet, report);
-            objects::put(&mut sheet, report, &snapshot.limits);
-            protection::put(&mut sheet, report, &snapshot.limits);
+            let limits = &snapshot.limits;
+            let namespaces = folding::Kept::namespaces(report, limits.max_namespaces);
+            backups::put(&mut sheet, report, &folding::Kept::schedules(report, limits.max_schedules));
+            objects::put(&mut sheet, report, limits, &namespaces);
+            protection::put(&mut sheet, report, limits, &namespaces);
         }
         sheet.families()
     }

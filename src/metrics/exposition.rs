@@ -5,10 +5,10 @@ use std::sync::Arc;
 use prometheus::{Registry, TextEncoder, proto::MetricFamily};
 
 use super::{
-    collector::{BuildInfo, Latest, ReportCollector},
+    collector::{Latest, ReportCollector},
     counters::Counters,
 };
-use crate::daemon::board::StageBoard;
+use crate::{build_info::BuildInfo, daemon::board::StageBoard};
 
 /// The content type of [`Exposition::text`]. Prometheus 3 refuses a scrape without the right one.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -64,7 +64,7 @@ pub struct Family {
     pub labels: &'static [&'static str],
     /// Unit of the value.
     pub unit: &'static str,
-    /// How many series there can be. A apps, G sources, N namespaces, S schedules, L storage locations.
+    /// How many series there can be. A apps, G sources, L storage locations; N namespaces and S schedules that keep series of their own.
     pub bound: &'static str,
     /// What it says; one sentence.
     pub says: &'static str,
@@ -103,7 +103,7 @@ macro_rules! families {
 families! {
     "Build, configuration and the program itself" {
         BUILD_INFO "snapgap_build_info" Info ["version" "revision" "rustc"] "" "1" Program Stable
-            "The version that runs; revision and rustc are empty in a build that was not told them." "";
+            "The version that runs; what a build was not told is unknown (revision: SNAPGAP_REVISION in the environment of the compiler)." "";
         CONFIG_SUCCESSFUL "snapgap_config_last_reload_successful" Gauge [] "0 or 1" "1" Program Stable
             "Whether the newest attempt to load the configuration succeeded." "before the first attempt";
         CONFIG_TIME "snapgap_config_last_reload_success_timestamp_seconds" Gauge [] "Unix time" "1" Program Stable
@@ -178,43 +178,43 @@ families! {
             "Fields that Git sets and that the API server has not, so that it drops them; no drift." "";
     }
     "Backups" {
-        SCHEDULE_INFO "snapgap_backup_schedule_info" Info ["schedule" "cron" "storage_location"] "" "S" Report Stable
-            "A Velero schedule, for joins." "";
-        SCHEDULE_PAUSED "snapgap_backup_schedule_paused" Gauge ["schedule"] "0 or 1" "S" Report Stable
-            "Whether a schedule is paused." "";
-        SCHEDULE_INTERVAL "snapgap_backup_schedule_interval_seconds" Gauge ["schedule"] "seconds" "S" Report Stable
-            "The longest gap that a schedule's cron expression allows." "if the expression cannot be read";
-        SCHEDULE_OVERDUE "snapgap_backup_schedule_overdue_runs" Gauge ["schedule"] "runs" "S" Report Experimental
-            "Runs of a schedule that should have begun two minutes ago or earlier and did not; Velero catches up one of them at most." "";
-        SCHEDULE_FAILED "snapgap_backup_schedule_failed_runs" Gauge ["schedule"] "runs" "S" Report Experimental
-            "A schedule's newest runs in a row that left no usable backup." "";
-        SCHEDULE_GAP "snapgap_backup_schedule_retention_gap_seconds" Gauge ["schedule"] "seconds" "S" Report Experimental
-            "For how long there is no backup of a schedule between the expiration of one and the next run; 0 if they overlap."
+        SCHEDULE_INFO "snapgap_backup_schedule_info" Info ["schedule" "cron" "storage_location"] "" "S + 1" Report Stable
+            "A Velero schedule, for joins; the folded ones have neither expression nor location." "";
+        SCHEDULE_PAUSED "snapgap_backup_schedule_paused" Gauge ["schedule"] "0 or 1" "S + 1" Report Stable
+            "Whether a schedule is paused; of the folded ones, whether all are." "";
+        SCHEDULE_INTERVAL "snapgap_backup_schedule_interval_seconds" Gauge ["schedule"] "seconds" "S + 1" Report Stable
+            "The longest gap that a schedule's cron expression allows; of the folded ones the longest." "if the expression cannot be read";
+        SCHEDULE_OVERDUE "snapgap_backup_schedule_overdue_runs" Gauge ["schedule"] "runs" "S + 1" Report Experimental
+            "Runs of a schedule that should have begun two minutes ago or earlier and did not; Velero catches up one of them at most; of the folded schedules the most." "";
+        SCHEDULE_FAILED "snapgap_backup_schedule_failed_runs" Gauge ["schedule"] "runs" "S + 1" Report Experimental
+            "A schedule's newest runs in a row that left no usable backup; of the folded schedules the most." "";
+        SCHEDULE_GAP "snapgap_backup_schedule_retention_gap_seconds" Gauge ["schedule"] "seconds" "S + 1" Report Experimental
+            "For how long there is no backup of a schedule between the expiration of one and the next run; 0 if they overlap; of the folded schedules the longest."
             "if the expression cannot be read or nobody says how long its backups are kept";
-        SCHEDULE_LEFT_OUT "snapgap_backup_schedule_left_out_objects" Gauge ["schedule"] "objects" "S" Report Experimental
-            "Cluster-scoped objects that live and that a schedule leaves out although it names no filter and looks like everything; what makes itself again is not counted."
+        SCHEDULE_LEFT_OUT "snapgap_backup_schedule_left_out_objects" Gauge ["schedule"] "objects" "S + 1" Report Experimental
+            "Cluster-scoped objects that live and that a schedule leaves out although it names no filter and looks like everything; what makes itself again is not counted; of the folded schedules the most."
             "for schedules with filters, and those that take all cluster-scoped objects";
-        SCHEDULE_CREATED "snapgap_backup_schedule_created_timestamp_seconds" Gauge ["schedule"] "Unix time" "S" Report Stable
-            "When a schedule was created." "if that is not known";
-        BACKUP_LAST_VALID "snapgap_backup_last_valid_start_timestamp_seconds" Gauge ["schedule"] "Unix time" "S + 1" Report Stable
-            "Start of the newest usable backup (not its completion: objects are read from the start on); an empty schedule holds those without one."
+        SCHEDULE_CREATED "snapgap_backup_schedule_created_timestamp_seconds" Gauge ["schedule"] "Unix time" "S + 1" Report Stable
+            "When a schedule was created; of the folded ones the newest." "if that is not known";
+        BACKUP_LAST_VALID "snapgap_backup_last_valid_start_timestamp_seconds" Gauge ["schedule"] "Unix time" "S + 2" Report Stable
+            "Start of the newest usable backup (not its completion: objects are read from the start on); an empty schedule holds those without one; of the folded ones the oldest."
             "if there is none";
         BACKUP_EXPIRATION "snapgap_backup_last_valid_expiration_timestamp_seconds" Gauge ["schedule"] "Unix time" "S + 1" Report Stable
-            "When the newest usable backup expires." "if there is none or it never expires";
+            "When the newest usable backup expires." "if there is none or it never expires, and for folded schedules";
         BACKUP_OBJECTS "snapgap_backup_newest_valid_objects" Gauge ["schedule"] "objects" "S + 1" Report Stable
-            "Objects in the newest usable backup." "if there is none or its content was not read";
-        BACKUP_DISAGREEING "snapgap_backup_disagreeing_objects" Gauge ["schedule" "mismatch"] "objects" "2(S + 1)" Report Experimental
+            "Objects in the newest usable backup." "if there is none or its content was not read, and for folded schedules";
+        BACKUP_DISAGREEING "snapgap_backup_disagreeing_objects" Gauge ["schedule" "mismatch"] "objects" "2(S + 2)" Report Experimental
             "Objects on which a schedule's newest usable backup with known content departs from its spec: missing_from_backup, unexpected_in_backup."
             "if no content is known";
-        BACKUPS "snapgap_backups" Gauge ["schedule" "phase"] "backups" "14(S + 1)" Report Stable
+        BACKUPS "snapgap_backups" Gauge ["schedule" "phase"] "backups" "14(S + 2)" Report Stable
             "Backups by Velero's phase; a phase that is not known here is other." "";
-        BACKUPS_REJECTED "snapgap_backups_rejected" Gauge ["schedule" "reason"] "backups" "6(S + 1)" Report Stable
+        BACKUPS_REJECTED "snapgap_backups_rejected" Gauge ["schedule" "reason"] "backups" "6(S + 2)" Report Stable
             "Backups that are newer than the newest usable one and do not count, or whose content could not be read: phase, stuck, expired, foreign, location, unreadable."
             "";
         NAMESPACE_BACKUP "snapgap_namespace_last_valid_backup_start_timestamp_seconds" Gauge ["resource_namespace"] "Unix time" "N + 1" Report Stable
             "Start of the newest usable backup that holds anything of a namespace; of the folded ones the oldest." "if none does";
-        SCHEDULE_NEXT "snapgap_backup_schedule_next_due_timestamp_seconds" Gauge ["schedule"] "Unix time" "S" Report Stable
-            "When a schedule's next backup is due; in the past when it is overdue." "while it is paused, or if its expression cannot be read";
+        SCHEDULE_NEXT "snapgap_backup_schedule_next_due_timestamp_seconds" Gauge ["schedule"] "Unix time" "S + 1" Report Stable
+            "When a schedule's next backup is due; in the past when it is overdue; of the folded ones the first." "while it is paused, or if its expression cannot be read";
         LOCATION_AVAILABLE "snapgap_backup_storage_location_available" Gauge ["storage_location"] "0 or 1" "L" Report Stable
             "Whether a backup storage location is available." "";
         BACKUP_READS "snapgap_backup_reads_total" Counter ["storage_location"] "reads" "L + 1" Counter Stable
@@ -232,8 +232,8 @@ families! {
             "When the last restore ran that proves a layer; of its namespaces the one whose proof is oldest." "until all namespaces of the layer are proven";
         PROVEN_NAMESPACES "snapgap_proven_namespaces" Gauge ["layer" "proven"] "namespaces" "6" Report Stable
             "Namespaces by whether a restore ever proved that they can be brought back." "for layers without namespaces";
-        NAMESPACE_PROVEN "snapgap_namespace_proven_restore_timestamp_seconds" Gauge ["resource_namespace"] "Unix time" "N" Report Stable
-            "When the last restore ran that proves a namespace." "if none does";
+        NAMESPACE_PROVEN "snapgap_namespace_proven_restore_timestamp_seconds" Gauge ["resource_namespace"] "Unix time" "N + 1" Report Stable
+            "When the last restore ran that proves a namespace; of the folded ones the one whose proof is oldest." "if none does, or not for all that are folded";
     }
     "Split brain" {
         SPLIT_STATE "snapgap_split_brain_state" StateSet ["app" "state"] "0 or 1" "4A" Report Stable

@@ -48,7 +48,7 @@ pub struct Diff {
 const SUBJECT: usize = 80;
 
 fn commit(c: &Commit) -> String {
-    let short = c.sha.get(..8).unwrap_or(&c.sha);
+    let short = crate::words::short(&c.sha);
     format!("{short} {} ({}, {})", shorten(&c.subject, SUBJECT), clean(&c.author), c.time)
 }
 

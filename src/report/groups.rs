@@ -4,8 +4,8 @@ pub(crate) mod backups;
 
 use super::{
     model::{
-        BackupReport, Basis, Drift, FieldReport, ObjectReport, Recovery, Report, Side, Stage, Start, VolumeReport, VolumeState, WindowRollup,
-        WindowScope, WindowState,
+        BackupReport, Basis, Drift, FieldReport, ObjectReport, Recovery, Report, Stage, Start, VolumeReport, VolumeState, WindowRollup, WindowScope,
+        WindowState,
     },
     text::{counted, since, span, until},
 };
@@ -315,17 +315,8 @@ fn field_text(report: &Report, f: &FieldReport) -> String {
 }
 
 fn unknown_row(report: &Report, o: &ObjectReport) -> Row {
-    let why: Vec<String> = o.unknown.iter().map(|u| format!("{} {}: {}", side(u.side), u.reason, u.message)).collect();
+    let why: Vec<String> = o.unknown.iter().map(|u| format!("{} {}: {}", u.side.word(), u.reason, u.message)).collect();
     Row { why: if why.is_empty() { o.why.clone() } else { why.join(" ") }, ..object_row(report, o) }
-}
-
-/// The witness, as people call it.
-pub fn side(side: Side) -> &'static str {
-    match side {
-        Side::Git => "Git",
-        Side::Cluster => "cluster",
-        Side::Backup => "backup",
-    }
 }
 
 /// The first sentence of every form: the state of the whole cluster's window.

@@ -15,6 +15,7 @@ use crate::{
     object::{Object, Redactor, Text},
     render::{self, RenderError},
     witness::{AppHistory, AppState, Commit, Declared, Failure, Observed, Rendered, SourceState, Tip},
+    words::short,
 };
 
 /// What the renders of all sources share.
@@ -338,10 +339,6 @@ impl SourceStage {
         self.past.insert(app.name.clone(), fresh);
         history
     }
-}
-
-fn short(sha: &str) -> &str {
-    sha.get(..7).unwrap_or(sha)
 }
 
 /// What was rendered, by identity; what is as in a newer state is shared with it.

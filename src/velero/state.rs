@@ -14,6 +14,7 @@ use super::custom::{self, DeleteRequest};
 use crate::{
     object::Text,
     witness::{BackupState, Location, Remark},
+    words::span,
 };
 
 /// Velero's `--item-operation-timeout`, when a backup names none.
@@ -191,7 +192,7 @@ fn running(phase: &str, backup: &custom::Backup, around: &Around<'_>) -> Judgeme
     let timeout = backup.item_operation_timeout.unwrap_or(ITEM_OPERATION_TIMEOUT);
     match backup.start.or(backup.head.created).map(|since| around.now.duration_since(since)) {
         Some(age) if age > SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX) => {
-            let why = format!("{doing} for {}, longer than its timeout of {}", span(age.unsigned_abs()), span(timeout));
+            let why = format!("{doing} for {}, longer than its timeout of {}", span(age.unsigned_abs().as_secs()), span(timeout.as_secs()));
             Judgement::new(BackupState::Stuck, "stuck", why)
         }
         _ => Judgement::new(BackupState::Pending, reason, format!("{doing}, so it cannot be restored yet")),
@@ -248,11 +249,11 @@ fn remarks(backup: &custom::Backup, around: &Around<'_>, state: BackupState) -> 
     if let (Some(start), Some(created), false) = (backup.start, backup.head.created, synced)
         && created.duration_since(start) > SKEW
     {
-        let by = span(created.duration_since(start).unsigned_abs());
+        let by = span(created.duration_since(start).unsigned_abs().as_secs());
         remark("clock_skew", format!("Velero's clock and the API server's disagree: it started {by} before it was created"));
     }
     if let Some(start) = backup.start.filter(|s| s.duration_since(around.now) > SKEW) {
-        let ahead = span(start.duration_since(around.now).unsigned_abs());
+        let ahead = span(start.duration_since(around.now).unsigned_abs().as_secs());
         remark("clock_skew", format!("its start lies {ahead} in the future: clocks disagree"));
     }
     let name = backup.location.as_deref().unwrap_or_default();
@@ -261,11 +262,4 @@ fn remarks(backup: &custom::Backup, around: &Around<'_>, state: BackupState) -> 
     }
     backup.head.odd.iter().for_each(|odd| remark("malformed_member", odd.clone()));
     remarks
-}
-
-/// A duration of more than no seconds in its two largest units: `4h`, `1d3h`, `1m30s`.
-fn span(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let units = [("d", seconds / 86_400), ("h", seconds / 3600 % 24), ("m", seconds / 60 % 60), ("s", seconds % 60)];
-    units.iter().filter(|(_, n)| *n > 0).take(2).map(|(unit, n)| format!("{n}{unit}")).collect()
 }

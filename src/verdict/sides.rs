@@ -90,7 +90,7 @@ pub(super) fn staleness(reason: &str, what: &str, as_of: Timestamp, why: Option<
         return None;
     }
     let cause = why.map(|f| format!(": {}", f.message)).unwrap_or_default();
-    Some(Failure::new(reason, format!("{what} was last read {} ago{cause}", words::age(age))))
+    Some(Failure::new(reason, format!("{what} was last read {} ago{cause}", words::span(age.as_secs().max(0).unsigned_abs()))))
 }
 
 impl<'a> ClusterSide<'a> {

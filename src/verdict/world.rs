@@ -199,7 +199,7 @@ fn config() -> Config {
         stale_after: Duration::from_secs(900),
         history: History { commits: 1, renders: 1 },
         web: Web { listen: ([127, 0, 0, 1], 0).into(), token_file: None, tls: None, enable_lifecycle: false },
-        metrics: Metrics { max_object_series: 1, max_namespaces: 1 },
+        metrics: Metrics { max_object_series: 1, max_namespaces: 1, max_schedules: 1 },
         cache_dir: "cache".into(),
         state_file: None,
     }

@@ -132,6 +132,18 @@ pub enum VolumeOutcome {
     Running,
 }
 
+impl VolumeOutcome {
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Succeeded => "kept",
+            Self::Failed => "failed",
+            Self::Skipped => "left out",
+            Self::Running => "not done yet",
+        }
+    }
+}
+
 /// What a backup's spec says of volumes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VolumeAsk {

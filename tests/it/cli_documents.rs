@@ -12,6 +12,18 @@ use crate::{
     },
 };
 
+#[test]
+fn the_version_says_what_it_was_built_from() {
+    let told = snapgap(Folder::new("snapgap-version-").path(), &["version"]).ended(0).out;
+    let lines: Vec<&str> = told.lines().collect();
+    let toolchain = include_str!("../../rust-toolchain.toml").lines().find_map(|line| line.strip_prefix("channel = ")).expect("a channel");
+    assert_eq!(lines[0], concat!("snapgap ", env!("CARGO_PKG_VERSION")));
+    // The tests are compiled in the same environment.
+    assert_eq!(lines[1], format!("revision {}", option_env!("SNAPGAP_REVISION").filter(|r| !r.is_empty()).unwrap_or("unknown")));
+    assert!(lines[2].starts_with(&format!("rustc {} (", toolchain.trim_matches('"'))), "{told}");
+    assert_eq!(lines[3..], ["report schema snapgap.report/v1"]);
+}
+
 /// A published schema, ready to judge.
 struct Schema {
     schemas: Schemas,

@@ -3,20 +3,40 @@
 use std::{fmt::Write as _, path::Path};
 
 use clap::CommandFactory as _;
+use snapgap::report::schema;
 
 /// What stands before the generated part of a document; what stands above it is written by hand.
 const BEGIN: &str = "<!-- from here on written by `UPDATE=1 cargo test --test it generated`, do not edit -->";
 
-/// Compares (or writes) the generated part of a document.
-fn hold(document: &str, generated: &str) {
+/// Compares (or writes) a document with what is made of the one that is there.
+fn hold_whole(document: &str, wanted: impl FnOnce(&str) -> Option<String>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(document);
     let file = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("docs/{document}: {e}"));
-    let (head, _) = file.split_once(BEGIN).unwrap_or_else(|| panic!("docs/{document} has lost the line that its generated part begins with"));
-    let wanted = format!("{head}{BEGIN}\n\n{}\n", generated.trim());
+    let wanted = wanted(&file).unwrap_or_else(|| panic!("docs/{document} has lost the lines that its generated part stands between"));
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&path, wanted).expect("written");
     } else {
         assert!(file == wanted, "docs/{document} is older than the code: run UPDATE=1 cargo test --test it generated");
+    }
+}
+
+/// Compares (or writes) the generated part of a document.
+fn hold(document: &str, generated: &str) {
+    hold_whole(document, |file| {
+        let (head, _) = file.split_once(BEGIN)?;
+        Some(format!("{head}{BEGIN}\n\n{}\n", generated.trim()))
+    });
+}
+
+#[test]
+fn the_table_of_the_metrics_is_up_to_date() {
+    hold_whole("metrics.md", snapgap::metrics::docs::replace);
+}
+
+#[test]
+fn the_published_schemas_are_up_to_date() {
+    for (file, schema) in [("report.schema.json", schema::report()), ("coverage.schema.json", schema::coverage())] {
+        hold_whole(file, |_| Some(schema::text(&schema)));
     }
 }
 

@@ -12,10 +12,11 @@ use std::{
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use snapgap::{
+    build_info::BuildInfo,
     config,
     daemon::board::{Stage, StageBoard},
     http::{Limits, PollRequest, Published, ReloadRequest, Server, State, latest},
-    metrics::{Counters, Exposition, collector::BuildInfo},
+    metrics::{Counters, Exposition},
     report::{
         Report,
         evidence::{Diff, Evidence, Fact},
@@ -74,7 +75,7 @@ impl World {
         let counters = Arc::new(Counters::new().unwrap());
         let board = StageBoard::new();
         board.started(&Stage::Cluster, report().now);
-        let bounds = config::Metrics { max_object_series: 500, max_namespaces: 200 };
+        let bounds = config::Metrics { max_object_series: 500, max_namespaces: 200, max_schedules: 100 };
         let metrics = Exposition::new(BuildInfo::current(), counters.clone(), board.clone(), latest(receiver.clone(), move || bounds)).unwrap();
         counters.config_loaded(true, report().now);
         let clock = || "2026-11-23T14:12:00Z".parse().unwrap();
@@ -232,7 +233,23 @@ async fn the_api_gives_the_report_its_parts_and_pages_of_objects() {
     refused(world.get("/api/v1/object?kind=Deployment&namespace=ledger&name=none").await, 404, "no_such_object").await;
     refused(world.get("/api/v1/object?kind=Deployment").await, 400, "bad_request").await;
     assert_eq!(world.json("/api/v1/apps").await["apps"].as_array().map(Vec::len), Some(whole.apps.len()));
-    assert_eq!(world.json("/api/v1/backups").await["schedules"].as_array().map(Vec::len), Some(whole.schedules.len()));
+    let all = world.json("/api/v1/backups").await;
+    assert_eq!(all["schedules"].as_array().map(Vec::len), Some(whole.schedules.len()));
+    assert_eq!((all["backups"].as_array().map(Vec::len), all["restores"].as_array().map(Vec::len)), (Some(whole.backups.len()), Some(2)));
+    let names = |answer: &Value, list: &str| -> Vec<String> {
+        answer[list].as_array().unwrap().iter().map(|one| one["name"].as_str().or(one["backup"].as_str()).unwrap().to_owned()).collect()
+    };
+    let newest = "daily-20261123020000";
+    let one = world.json(&format!("/api/v1/backups?backup={newest}")).await;
+    assert_eq!(
+        (names(&one, "backups"), names(&one, "disagreements"), names(&one, "schedules")),
+        (vec![newest.into()], vec![newest.into()], vec!["daily".into()])
+    );
+    assert_eq!(names(&one, "restores").len(), 2, "what was restored of it");
+    let weekly = world.json("/api/v1/backups?schedule=weekly").await;
+    assert_eq!((names(&weekly, "backups").len(), names(&weekly, "schedules"), names(&weekly, "restores").len()), (1, vec!["weekly".into()], 0));
+    assert_eq!(names(&world.json("/api/v1/backups?backup=none").await, "backups").len(), 0);
+    refused(world.get("/api/v1/backups?bakup=x").await, 400, "bad_request").await;
     assert_eq!(world.json("/api/v1/status").await["stages"][0]["stage"], "cluster");
     assert_eq!(world.json("/api/v1/schema").await["title"], "snapgap.report/v1");
 }
@@ -425,7 +442,7 @@ async fn what_cannot_work_is_said_at_the_start() {
     let state = |web: config::Web| {
         let counters = Arc::new(Counters::new().unwrap());
         let (_, receiver) = watch::channel(None);
-        let bounds = config::Metrics { max_object_series: 0, max_namespaces: 0 };
+        let bounds = config::Metrics { max_object_series: 0, max_namespaces: 0, max_schedules: 0 };
         let metrics = Exposition::new(BuildInfo::current(), counters.clone(), StageBoard::new(), latest(receiver.clone(), move || bounds)).unwrap();
         let (poll, reload) = (mpsc::channel(1).0, mpsc::channel(1).0);
         State { report: receiver, poll, reload, web, board: StageBoard::new(), counters, metrics: Arc::new(metrics), clock: jiff::Timestamp::now }

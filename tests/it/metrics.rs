@@ -1,25 +1,17 @@
 //! The exposition held against Prometheus' own linter.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::{io::Write as _, path::PathBuf, process::Stdio, sync::Arc};
+use std::{io::Write as _, process::Stdio, sync::Arc};
 
 use snapgap::{
+    build_info::BuildInfo,
     config,
     daemon::board::StageBoard,
-    metrics::{Counters, Exposition, Snapshot, collector::BuildInfo},
+    metrics::{Counters, Exposition, Snapshot},
     report::Report,
 };
 
-/// promtool from the folder of test tools, or from `PATH`.
-fn promtool() -> PathBuf {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let folder = std::env::var_os("SNAPGAP_TOOLS").map_or_else(|| home.join(".cache/snapgap-tools/bin"), PathBuf::from);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut places = vec![folder];
-    places.extend(std::env::split_paths(&path));
-    let found = places.iter().map(|place| place.join("promtool")).find(|file| file.is_file());
-    found.expect("no promtool: build the test tools as README says, or install the package `prometheus`")
-}
+use crate::support::tools;
 
 #[test]
 fn promtool_finds_nothing_to_say_about_the_exposition() {
@@ -30,11 +22,11 @@ fn promtool_finds_nothing_to_say_about_the_exposition() {
     counters.kube_requests(snapgap::metrics::Verb::Get, Some(503), 1);
     counters.http("page", 200, std::time::Duration::from_millis(3));
     let report = Arc::new(report);
-    let limits = config::Metrics { max_object_series: 500, max_namespaces: 200 };
+    let limits = config::Metrics { max_object_series: 500, max_namespaces: 200, max_schedules: 100 };
     let latest = Arc::new(move || Snapshot { report: Some(report.clone()), limits });
     let text = Exposition::new(BuildInfo::current(), counters, StageBoard::new(), latest).unwrap().text().unwrap();
 
-    let mut child = std::process::Command::new(promtool())
+    let mut child = std::process::Command::new(tools::path("promtool"))
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -46,4 +38,6 @@ fn promtool_finds_nothing_to_say_about_the_exposition() {
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && said.trim().is_empty(), "{said}");
     assert!(text.contains("resource_name=\"cart-flags\""));
+    let build = text.lines().find(|line| line.starts_with("snapgap_build_info{")).unwrap();
+    assert!(build.contains("rustc=\"1.") && !build.contains("revision=\"\""), "{build}");
 }

@@ -2,10 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::text::{Chip, absolute, age, count, relative, span};
-use crate::report::{
-    Report,
-    model::{Basis, Start, WindowRollup, WindowScope, WindowState},
+use super::text::{Chip, absolute, age, relative};
+use crate::{
+    report::{
+        Report,
+        model::{Basis, Start, WindowRollup, WindowScope, WindowState},
+    },
+    words::{count, span},
 };
 
 /// What stands on top of the page.

@@ -2,25 +2,28 @@
 
 mod rows;
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-pub(in crate::http::page) use rows::cause;
 pub use rows::{AppRow, BackupRow, CauseRow, DriftRow, FieldRow, LostRow, OpenRow, ScheduleRow, SourceRow, WindowRow};
+pub(in crate::http::page) use rows::{bytes, cause, claim};
 
 use super::{
     STYLE,
     headline::Headline,
-    text::{When, count, cut, shown},
+    text::{When, cut, shown},
 };
 use crate::{
-    config::Layer,
+    config::{AppName, Layer},
     report::{
         Report,
         groups::backups::unfiltered,
         model::{Disagreement, DisagreementReport, ObjectReport, Recovery, VolumeReport, WindowScope, WindowState},
     },
+    words::count,
 };
 
 /// Rows of a section before "show all".
@@ -188,6 +191,7 @@ impl Home {
         let tiles = found.tiles(report, &query);
         let claims: Vec<_> = rows::by_urgency(&report.volumes).into_iter().filter(|v| query.admits_claim(v)).collect();
         let as_of = as_of(report, now);
+        let there = Apps::new(report, &query);
         Self {
             headline: Headline::new(report, now),
             tiles,
@@ -202,7 +206,7 @@ impl Home {
             refresh: query.refresh,
             refresh_on: query.href(query.show.as_deref(), Some(15)),
             refresh_off: query.href(query.show.as_deref(), None),
-            windows: windows(report, &query, now),
+            windows: windows(report, &query, &there, now),
             bare_claims: claims.iter().any(|v| v.is_unprotected()),
             volumes: section(claims, "volumes", &query, |v| rows::VolumeRow::new(v, now)),
             restores: section(report.restores.iter().collect(), "restores", &query, |r| rows::RestoreRow::new(r, now)),
@@ -221,10 +225,10 @@ impl Home {
             blind_quiet: report.blind_spots.iter().filter(|spot| !spot.matters).count(),
             backups: section(report.backups.iter().collect(), "backups", &query, |b| BackupRow::new(b, now)),
             traps: unfiltered(report).into_iter().map(|(name, text)| Trap { name: shown(&name), text: cut(&text, 600) }).collect(),
-            mismatches: section(mismatches(report), "mismatches", &query, |(d, o)| rows::MismatchRow::new(d, o, now)),
+            mismatches: section(mismatches(report, &query), "mismatches", &query, |(d, o)| rows::MismatchRow::new(d, o, now)),
             schedules: report.schedules.iter().map(|s| ScheduleRow::new(s, now)).collect(),
             locations: report.locations.iter().map(rows::LocationRow::new).collect(),
-            apps: report.apps.iter().filter(|a| admits_app(&query, &a.name.0, a.layer)).map(|a| AppRow::new(a, now)).collect(),
+            apps: report.apps.iter().filter(|a| there.admits(&a.name, a.layer)).map(|a| AppRow::new(a, now)).collect(),
             sources: report.sources.iter().map(|s| SourceRow::new(s, now)).collect(),
             suppressed: report.suppressed.iter().map(rows::SuppressedRow::new).collect(),
             notes: report.notes.iter().map(|note| shown(&note.message)).collect(),
@@ -238,21 +242,40 @@ impl Home {
     }
 }
 
-/// Objects on which the newest backups and their specs disagree.
-fn mismatches(report: &Report) -> Vec<(&DisagreementReport, &Disagreement)> {
-    report.disagreements.iter().filter(|d| d.newest).flat_map(|d| d.objects.iter().map(move |o| (d, o))).collect()
+/// Objects on which the newest backups and their specs disagree. Who declares them is not asked here, but where they lie is.
+fn mismatches<'a>(report: &'a Report, query: &Query) -> Vec<(&'a DisagreementReport, &'a Disagreement)> {
+    let admits = |o: &&Disagreement| query.namespace.as_deref().is_none_or(|namespace| o.id.namespace.as_deref() == Some(namespace));
+    report.disagreements.iter().filter(|d| d.newest).flat_map(|d| d.objects.iter().filter(admits).map(move |o| (d, o))).collect()
 }
 
-fn admits_app(query: &Query, name: &str, layer: Layer) -> bool {
-    query.app.as_deref().is_none_or(|app| app == name) && query.layer.as_deref().is_none_or(|l| l == layer.name())
+/// The apps that pass the filter. One has to do with a namespace if it is meant for it or if anything of it lies there.
+struct Apps<'a> {
+    query: &'a Query,
+    in_namespace: BTreeSet<&'a AppName>,
 }
 
-fn windows(report: &Report, query: &Query, now: Timestamp) -> Vec<WindowRow> {
-    let layer_of = |app: &str| report.apps.iter().find(|a| &*a.name.0 == app).map(|a| a.layer);
+impl<'a> Apps<'a> {
+    fn new(report: &'a Report, query: &'a Query) -> Self {
+        let meant = report.apps.iter().filter(|app| app.namespace.is_some() && app.namespace.as_deref() == query.namespace.as_deref());
+        let there = report.objects.iter().filter(|o| o.id.namespace.is_some() && o.id.namespace.as_deref() == query.namespace.as_deref());
+        Self { query, in_namespace: meant.map(|app| &app.name).chain(there.filter_map(|o| o.app.as_ref())).collect() }
+    }
+
+    fn admits(&self, name: &AppName, layer: Layer) -> bool {
+        self.query.app.as_deref().is_none_or(|app| app == &*name.0)
+            && self.query.layer.as_deref().is_none_or(|l| l == layer.name())
+            && (self.query.namespace.is_none() || self.in_namespace.contains(name))
+    }
+}
+
+/// Roll-ups that pass the filter. That of a layer is over all its namespaces and apps, so it says nothing of one of them.
+fn windows(report: &Report, query: &Query, there: &Apps, now: Timestamp) -> Vec<WindowRow> {
+    let layer_of = |name: &AppName| report.apps.iter().find(|a| a.name == *name).map(|a| a.layer);
+    let whole = query.app.is_none() && query.namespace.is_none();
     let admit = |scope: &WindowScope| match scope {
         WindowScope::Cluster => false,
-        WindowScope::Layer(layer) => query.app.is_none() && query.layer.as_deref().is_none_or(|l| l == layer.name()),
-        WindowScope::App(app) => admits_app(query, &app.0, layer_of(&app.0).unwrap_or(Layer::Apps)),
+        WindowScope::Layer(layer) => whole && query.layer.as_deref().is_none_or(|l| l == layer.name()),
+        WindowScope::App(app) => there.admits(app, layer_of(app).unwrap_or(Layer::Apps)),
     };
     let mut rollups: Vec<_> = report.windows.iter().filter(|w| admit(&w.of)).collect();
     // Layers from the bottom; apps worst first, of open ones the oldest.

@@ -5,12 +5,13 @@ use jiff::Timestamp;
 
 use super::{
     STYLE,
-    home::FieldRow,
-    text::{Chip, CommitCell, ObjectCell, When, absolute, cut, object_query, shown},
+    home::{FieldRow, ROWS},
+    text::{Chip, CommitCell, ObjectCell, When, absolute, backup_href, cut, object_query, shown},
 };
 use crate::report::{
+    Report,
     evidence::{Diff, Evidence},
-    model::{Basis, ObjectReport, Presence},
+    model::{Basis, ObjectReport, Presence, VolumeEvidence, VolumeReport},
 };
 
 /// Lines of one diff at most; the rest is in the API.
@@ -50,6 +51,58 @@ impl DiffView {
     }
 }
 
+/// The bytes of a claim, which are another question than its manifest.
+pub struct BytesView {
+    /// Who keeps them.
+    pub chip: Chip,
+    /// Why, and what to do.
+    pub why: String,
+    /// Other tools that are set up for them.
+    pub elsewhere: Vec<String>,
+    /// What each backup says of them.
+    pub backups: Vec<BytesRow>,
+}
+
+/// What one backup says of the bytes of a claim.
+pub struct BytesRow {
+    /// The backup.
+    pub backup: String,
+    /// Its row on the first page.
+    pub href: String,
+    /// What it is good for.
+    pub chip: Chip,
+    /// How they were to be kept, how that ended, how many there are, and why not, if not.
+    pub said: String,
+    /// When they were taken.
+    pub at: When,
+}
+
+impl BytesView {
+    fn new(volume: &VolumeReport, now: Timestamp) -> Self {
+        let row = |e: &VolumeEvidence| {
+            let said = [
+                e.method.map(|m| m.words().to_owned()),
+                Some(e.outcome.map_or("says nothing of it", |o| o.words()).to_owned()),
+                e.bytes.map(super::home::bytes),
+                e.message.as_ref().map(|m| cut(m, 400)),
+            ];
+            BytesRow {
+                backup: shown(&e.backup),
+                href: backup_href(&e.backup),
+                chip: Chip::backup(e.state),
+                said: said.into_iter().flatten().collect::<Vec<_>>().join(", "),
+                at: When::new(now, e.at, ""),
+            }
+        };
+        Self {
+            chip: Chip::volume(volume.state),
+            why: shown(&volume.why),
+            elsewhere: volume.elsewhere.iter().map(|h| format!("{}: {}", shown(&h.tool), cut(&h.detail, 400))).collect(),
+            backups: volume.evidence.iter().take(ROWS).map(row).collect(),
+        }
+    }
+}
+
 /// One witness.
 pub struct SideRow {
     /// The witness.
@@ -58,6 +111,8 @@ pub struct SideRow {
     pub chip: Chip,
     /// Why it could not be judged, or what it is known from.
     pub about: Vec<String>,
+    /// Where that is told: the row of the backup that speaks for it.
+    pub href: Option<String>,
 }
 
 /// The window of the object.
@@ -85,6 +140,7 @@ pub struct ObjectPage {
     place: String,
     sides: Vec<SideRow>,
     window: Option<WindowView>,
+    bytes: Option<BytesView>,
     fields: Vec<FieldRow>,
     more_fields: usize,
     suppressed: u32,
@@ -97,8 +153,8 @@ pub struct ObjectPage {
 }
 
 impl ObjectPage {
-    /// The page of an object with the evidence that there is.
-    pub fn new(object: &ObjectReport, evidence: Option<&Evidence>, made: Timestamp, now: Timestamp) -> Self {
+    /// The page of an object of a report, with the evidence that there is, as read at `now`.
+    pub fn new(object: &ObjectReport, evidence: Option<&Evidence>, report: &Report, now: Timestamp) -> Self {
         let line = object.line.map(|line| format!(", line {line}")).unwrap_or_default();
         Self {
             object: ObjectCell::new(&object.id, object.app.as_ref(), object.layer),
@@ -130,6 +186,7 @@ impl ObjectPage {
                 closes: When::new(now, window.closes_at, "no backup is due"),
                 commits: window.commits.iter().take(200).map(|commit| CommitCell::new(commit, now)).collect(),
             }),
+            bytes: report.volumes.iter().find(|volume| super::home::claim(volume) == object.id).map(|volume| BytesView::new(volume, now)),
             fields: object.fields.iter().take(MAX_FIELDS).map(|field| FieldRow::new(field, now)).collect(),
             more_fields: object.fields.len().saturating_sub(MAX_FIELDS),
             suppressed: object.suppressed,
@@ -137,7 +194,7 @@ impl ObjectPage {
             facts: evidence.map(|e| e.facts.iter().map(|f| (shown(&f.label), cut(&f.value, 2000))).collect()).unwrap_or_default(),
             diffs: evidence.map(|e| e.diffs.iter().map(DiffView::new).collect()).unwrap_or_default(),
             notes: evidence.map(|e| e.notes.iter().map(|n| shown(n)).collect()).unwrap_or_default(),
-            made: When::new(now, Some(made), ""),
+            made: When::new(now, Some(report.now), ""),
             api: format!("/api/v1/object?{}", object_query(&object.id)),
         }
     }
@@ -159,7 +216,8 @@ fn sides(object: &ObjectReport) -> Vec<SideRow> {
             Presence::Absent => Chip::plain("absent"),
             Presence::Unknown => Chip::unknown("unknown"),
         };
-        SideRow { name, chip, about }
+        let href = object.backup.as_deref().filter(|_| side == Side::Backup).map(backup_href);
+        SideRow { name, chip, about, href }
     };
     let git = object.source.as_ref().map(|source| format!("source {}", shown(&source.0))).unwrap_or_default();
     let backup = object.backup.as_ref().map(|name| format!("backup {} speaks for it", shown(name))).unwrap_or_default();

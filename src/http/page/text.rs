@@ -1,6 +1,6 @@
 //! How names, moments and spans are written for people. pure
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use askama::filters::HtmlSafe;
 use jiff::Timestamp;
@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use crate::{
     config::{AppName, Layer},
     object::ObjectId,
-    report::model::{Drift, ObjectReport, Recovery, WindowState},
+    report::model::{Drift, ObjectReport, Recovery, VolumeState, WindowState},
     witness::{BackupState, Commit},
+    words::{self, span},
 };
 
 /// Text from outside in a form that cannot turn or hide what stands around it: control and direction characters become visible escapes.
@@ -31,23 +32,6 @@ pub fn cut(text: &str, longest: usize) -> String {
     let mut chars = text.chars();
     let head: String = chars.by_ref().take(longest).collect();
     if chars.next().is_some() { format!("{}…", shown(&head)) } else { shown(&head) }
-}
-
-/// A span of seconds in its two largest units: `3 h 12 min`, `2 d 4 h`, `45 s`.
-pub fn span(seconds: u64) -> String {
-    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
-    let Some(first) = UNITS.iter().position(|(size, _)| seconds >= *size) else { return "0 s".into() };
-    let (size, unit) = UNITS[first];
-    let mut out = format!("{} {unit}", seconds / size);
-    if let Some((next, unit)) = UNITS.get(first + 1) {
-        let rest = seconds % size / next;
-        // Seconds beside minutes are noise.
-        if rest > 0 && *unit != "s" {
-            // Writing to a String cannot fail.
-            let _ = write!(out, " {rest} {unit}");
-        }
-    }
-    out
 }
 
 /// Seconds from `at` to `now`; negative if `at` lies ahead.
@@ -186,6 +170,19 @@ impl Chip {
         }
     }
 
+    /// Who keeps the bytes of a claim.
+    pub fn volume(state: VolumeState) -> Self {
+        match state {
+            VolumeState::Present => Self::good("kept"),
+            VolumeState::Snapshot => Self::warn("snapshot only"),
+            VolumeState::Elsewhere => Self::plain("by another tool"),
+            VolumeState::Skipped => Self::warn("left out on purpose"),
+            VolumeState::Absent => Self::bad("nobody keeps it"),
+            VolumeState::Unbound => Self::plain("no bytes yet"),
+            VolumeState::Unknown => Self::unknown("unknown"),
+        }
+    }
+
     /// The state of a backup.
     pub fn backup(state: BackupState) -> Self {
         match state {
@@ -256,7 +253,7 @@ pub fn object_query(id: &ObjectId) -> String {
 
 /// A commit as it stands in a row.
 pub struct CommitCell {
-    /// The first nine digits.
+    /// The first digits of its id.
     pub short: String,
     /// First line of the message.
     pub subject: String,
@@ -278,28 +275,29 @@ impl CommitCell {
     }
 }
 
-/// The first nine digits of a commit id.
+/// The first digits of a commit id.
 pub fn short(sha: &str) -> String {
-    shown(&sha.chars().take(9).collect::<String>())
+    shown(words::short(sha))
 }
 
-/// `1 object`, `4 objects`.
-pub fn count(n: u64, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
+/// What marks the row of a backup or schedule, as an identifier and as the end of an address: nothing in it needs to be escaped in either.
+pub fn anchor(what: &str, name: &str) -> String {
+    format!("{what}-{}", url::form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>())
+}
+
+/// The row of a backup on the first page, among all of them: a list that is cut may not hold it.
+pub fn backup_href(name: &str) -> String {
+    format!("/?show=backups#{}", anchor("backup", name))
+}
+
+/// What the API tells of a backup or schedule.
+pub fn api_href(what: &str, name: &str) -> String {
+    format!("/api/v1/backups?{}", url::form_urlencoded::Serializer::new(String::new()).append_pair(what, name).finish())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn spans_read_in_their_two_largest_units() {
-        for (seconds, text) in
-            [(0, "0 s"), (45, "45 s"), (60, "1 min"), (119, "1 min"), (3600, "1 h"), (11_520, "3 h 12 min"), (187_200, "2 d 4 h"), (86_400, "1 d")]
-        {
-            assert_eq!(span(seconds), text);
-        }
-    }
 
     #[test]
     fn moments_are_said_absolute_and_relative() {

@@ -351,6 +351,8 @@ pub(super) fn objects() -> Vec<ObjectReport> {
         object("apps", "Deployment", Some("monitoring"), "grafana", Drift::InSync, Recovery::Git, "By design only Git holds it.")
             .app("monitoring", "fleet")
             .layer(Layer::Platform),
+        object("", "PersistentVolumeClaim", Some("shop"), "orders", Drift::Unmanaged, Recovery::Backup, "Only the backup has it."),
+        object("", "PersistentVolumeClaim", Some("shop"), "uploads", Drift::Unmanaged, Recovery::Backup, "Only the backup has it."),
         object("", "ConfigMap", Some("kube-system"), "cluster-info", Drift::Unmanaged, Recovery::Backup, "Only the backup has it.")
             .layer(Layer::Cluster),
     ];

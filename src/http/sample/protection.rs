@@ -3,8 +3,8 @@
 use super::{ago, text};
 use crate::{
     config::Layer,
-    report::model::{ProofOf, ProofReport, RestoreReport, VolumeReport, VolumeState},
-    witness::VolumeMethod,
+    report::model::{ProofOf, ProofReport, RestoreReport, VolumeEvidence, VolumeReport, VolumeState},
+    witness::{BackupState, VolumeMethod, VolumeOutcome},
 };
 
 pub(super) fn volumes() -> Vec<VolumeReport> {
@@ -25,19 +25,32 @@ pub(super) fn volumes() -> Vec<VolumeReport> {
         elsewhere: Vec::new(),
         evidence: Vec::new(),
     };
+    let said = |backup: &str, state: BackupState, outcome: VolumeOutcome, bytes: Option<u64>, message: Option<&str>| VolumeEvidence {
+        backup: backup.into(),
+        state,
+        method: Some(VolumeMethod::PodVolume),
+        outcome: Some(outcome),
+        bytes,
+        at: bytes.map(|_| ago(700)),
+        message: message.map(str::to_owned),
+    };
     vec![
         VolumeReport {
-            backup: text("daily-20261126010000"),
+            backup: text("daily-20261123020000"),
             method: Some(VolumeMethod::PodVolume),
             bytes: Some(7 << 30),
             at: Some(ago(700)),
-            ..one("orders", VolumeState::Present, "kept", "backup daily-20261126010000 has its bytes by file-system backup")
+            evidence: vec![
+                said("daily-20261123020000", BackupState::Restorable, VolumeOutcome::Succeeded, Some(7 << 30), None),
+                said("daily-20261122020000", BackupState::Degraded, VolumeOutcome::Failed, None, Some("the node agent lost its connection")),
+            ],
+            ..one("orders", VolumeState::Present, "kept", "backup daily-20261123020000 has its bytes by file-system backup")
         },
         one(
             "uploads",
             VolumeState::Absent,
             "not_opted_in",
-            "nobody has its bytes: in backup daily-20261126010000 nothing is set up to copy it: annotate its pod with backup.velero.io/backup-volumes=uploads",
+            "nobody has its bytes: in backup daily-20261123020000 nothing is set up to copy it: annotate its pod with backup.velero.io/backup-volumes=uploads",
         ),
     ]
 }
@@ -46,7 +59,7 @@ pub(super) fn restores() -> Vec<RestoreReport> {
     let one = |name: &str, minutes: i64, created: u64, skipped: u64, proves: &[&str], why: &str| RestoreReport {
         name: name.into(),
         by: "velero".into(),
-        backup: text("daily-20261126010000"),
+        backup: text("daily-20261123020000"),
         phase: text("Completed"),
         here: true,
         started: Some(ago(minutes)),
@@ -69,7 +82,7 @@ pub(super) fn proofs() -> Vec<ProofReport> {
         of,
         at: at.map(ago),
         restore: at.and_then(|_| text("drill-1")),
-        backup: at.and_then(|_| text("daily-20261126010000")),
+        backup: at.and_then(|_| text("daily-20261123020000")),
         proven,
         namespaces,
     };

@@ -1,82 +1,121 @@
 //! Families about backups, schedules and storage locations. pure
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{super::table, Sheet, flag};
+use super::{
+    super::table,
+    Sheet, flag,
+    folding::{Kept, OTHER},
+};
 use crate::{
     report::{
         Report,
-        model::{BackupReport, Mismatch},
+        model::{BackupReport, Mismatch, ScheduleReport},
     },
     witness::BackupState,
 };
 
-pub(super) fn put(sheet: &mut Sheet, report: &Report) {
-    for schedule in &report.schedules {
-        let name = &*schedule.name;
-        sheet.put(&table::SCHEDULE_INFO, &[name, &schedule.cron, schedule.location.as_deref().unwrap_or_default()], 1.0);
-        sheet.put(&table::SCHEDULE_PAUSED, &[name], flag(schedule.paused));
-        if let Some(seconds) = schedule.interval_seconds {
-            sheet.put(&table::SCHEDULE_INTERVAL, &[name], seconds as f64);
-        }
-        sheet.put(&table::SCHEDULE_OVERDUE, &[name], schedule.overdue_runs as f64);
-        sheet.put(&table::SCHEDULE_FAILED, &[name], schedule.failed_runs as f64);
-        if schedule.interval_seconds.is_some() && schedule.ttl_seconds.is_some() {
-            sheet.put(&table::SCHEDULE_GAP, &[name], schedule.retention_gap_seconds as f64);
-        }
-        if let Some(left) = schedule.left_out.as_ref().filter(|l| l.unfiltered) {
-            sheet.put(&table::SCHEDULE_LEFT_OUT, &[name], left.own as f64);
-        }
-        sheet.time(&table::SCHEDULE_CREATED, &[name], schedule.created);
-        sheet.time(&table::SCHEDULE_NEXT, &[name], schedule.next_due);
+pub(super) fn put(sheet: &mut Sheet, report: &Report, kept: &Kept) {
+    // Backups of a schedule that was deleted count as unscheduled: a label value must not outlive its object.
+    let mut runs: BTreeMap<&str, Vec<&BackupReport>> = report.schedules.iter().map(|s| (&*s.name, Vec::new())).chain([("", Vec::new())]).collect();
+    for backup in &report.backups {
+        let schedule = backup.schedule.as_deref().filter(|name| runs.contains_key(name)).unwrap_or_default();
+        runs.entry(schedule).or_default().push(backup);
     }
+    let mut groups: BTreeMap<&str, Vec<&ScheduleReport>> = BTreeMap::new();
+    for schedule in &report.schedules {
+        groups.entry(kept.fold(&schedule.name)).or_default().push(schedule);
+    }
+    for (name, schedules) in groups {
+        // Of several, those that run speak: alerts are silent about what is paused, and one that is must not silence the others.
+        let running: Vec<_> = schedules.iter().copied().filter(|s| !s.paused).collect();
+        let speaking = if running.is_empty() { &schedules } else { &running };
+        let runs_of = |schedules: &[&ScheduleReport]| schedules.iter().filter_map(|s| runs.get(&*s.name)).map(Vec::as_slice).collect::<Vec<_>>();
+        settings(sheet, name, speaking);
+        last_valid(sheet, name, &runs_of(speaking));
+        contents(sheet, name, &runs_of(&schedules));
+    }
+    let unscheduled = [runs.get("").map(Vec::as_slice).unwrap_or_default()];
+    last_valid(sheet, "", &unscheduled);
+    contents(sheet, "", &unscheduled);
     for location in &report.locations {
         sheet.put(&table::LOCATION_AVAILABLE, &[&location.name], flag(location.available));
     }
-    // Backups of a schedule that was deleted count as unscheduled: a label value must not outlive its object.
-    let known: BTreeSet<&str> = report.schedules.iter().map(|s| &*s.name).collect();
-    let mut by_schedule: BTreeMap<&str, Vec<&BackupReport>> = known.iter().map(|name| (*name, Vec::new())).collect();
-    by_schedule.entry("").or_default();
-    for backup in &report.backups {
-        let schedule = backup.schedule.as_deref().filter(|name| known.contains(name)).unwrap_or_default();
-        by_schedule.entry(schedule).or_default().push(backup);
+}
+
+/// What a schedule says of itself; of several that are folded the value with which no alert overstates.
+fn settings(sheet: &mut Sheet, name: &str, schedules: &[&ScheduleReport]) {
+    let most = |of: &dyn Fn(&ScheduleReport) -> Option<u64>| schedules.iter().filter_map(|s| of(s)).max().map(|n| n as f64);
+    let own = schedules.first().filter(|_| name != OTHER);
+    let (cron, location) = own.map_or(("", ""), |s| (&*s.cron, s.location.as_deref().unwrap_or_default()));
+    sheet.put(&table::SCHEDULE_INFO, &[name, cron, location], 1.0);
+    sheet.put(&table::SCHEDULE_PAUSED, &[name], flag(schedules.iter().all(|s| s.paused)));
+    let numbers = [
+        (&table::SCHEDULE_INTERVAL, most(&|s| s.interval_seconds)),
+        (&table::SCHEDULE_OVERDUE, most(&|s| Some(s.overdue_runs))),
+        (&table::SCHEDULE_FAILED, most(&|s| Some(s.failed_runs))),
+        (&table::SCHEDULE_GAP, most(&|s| s.interval_seconds.and(s.ttl_seconds).and(Some(s.retention_gap_seconds)))),
+        (&table::SCHEDULE_LEFT_OUT, most(&|s| s.left_out.as_ref().filter(|l| l.unfiltered).map(|l| l.own))),
+    ];
+    for (family, number) in numbers {
+        if let Some(number) = number {
+            sheet.put(family, &[name], number);
+        }
     }
-    for (schedule, backups) in by_schedule {
-        one_schedule(sheet, schedule, &backups);
+    sheet.time(&table::SCHEDULE_CREATED, &[name], schedules.iter().filter_map(|s| s.created).max());
+    sheet.time(&table::SCHEDULE_NEXT, &[name], schedules.iter().filter_map(|s| s.next_due).min());
+}
+
+/// The newest usable one among the runs of one schedule.
+fn newest<'a>(runs: &[&'a BackupReport]) -> Option<&'a BackupReport> {
+    runs.iter().copied().filter(|b| b.state.usable() && b.start.is_some()).max_by_key(|b| b.start)
+}
+
+fn last_valid(sheet: &mut Sheet, name: &str, schedules: &[&[&BackupReport]]) {
+    let newest: Vec<&BackupReport> = schedules.iter().filter_map(|runs| newest(runs)).collect();
+    sheet.time(&table::BACKUP_LAST_VALID, &[name], newest.iter().filter_map(|b| b.start).min());
+    // One expiration or one size says nothing of several schedules, each with its own.
+    if let Some(one) = newest.first().filter(|_| name != OTHER) {
+        sheet.time(&table::BACKUP_EXPIRATION, &[name], one.expires);
+        if let Some(objects) = one.objects {
+            sheet.put(&table::BACKUP_OBJECTS, &[name], objects as f64);
+        }
     }
 }
 
-fn one_schedule(sheet: &mut Sheet, schedule: &str, backups: &[&BackupReport]) {
-    let newest = backups.iter().filter(|b| b.state.usable() && b.start.is_some()).max_by_key(|b| b.start);
-    sheet.time(&table::BACKUP_LAST_VALID, &[schedule], newest.and_then(|b| b.start));
-    sheet.time(&table::BACKUP_EXPIRATION, &[schedule], newest.and_then(|b| b.expires));
-    if let Some(objects) = newest.and_then(|b| b.objects) {
-        sheet.put(&table::BACKUP_OBJECTS, &[schedule], objects as f64);
-    }
-    let read = backups.iter().filter(|b| b.state.usable() && b.start.is_some() && b.agreement.is_some()).max_by_key(|b| b.start);
-    if let Some(agreement) = read.and_then(|b| b.agreement.as_ref()) {
-        let counts = [(Mismatch::MissingFromBackup, Some(agreement.missing)), (Mismatch::UnexpectedInBackup, agreement.unexpected)];
-        for (mismatch, count) in counts.into_iter().filter_map(|(m, n)| Some((m, n?))) {
-            sheet.put(&table::BACKUP_DISAGREEING, &[schedule, mismatch.name()], count as f64);
-        }
-    }
+/// Counts, which add up over what is folded.
+fn contents(sheet: &mut Sheet, name: &str, schedules: &[&[&BackupReport]]) {
+    let mut disagreeing: BTreeMap<&str, u64> = BTreeMap::new();
     let mut phases: BTreeMap<&str, u32> = table::PHASES.iter().map(|phase| (*phase, 0)).chain([("other", 0)]).collect();
     let mut rejected: BTreeMap<&str, u32> = table::REJECTIONS.iter().map(|reason| (*reason, 0)).collect();
-    for backup in backups {
-        let phase = if backup.phase.is_empty() { "New" } else { &*backup.phase };
-        let phase = table::PHASES.iter().find(|known| **known == phase).unwrap_or(&"other");
-        *phases.entry(phase).or_default() += 1;
-        if let Some(reason) = rejection(backup, newest.and_then(|b| b.start)) {
-            *rejected.entry(reason).or_default() += 1;
+    for runs in schedules {
+        let read = runs.iter().filter(|b| b.state.usable() && b.start.is_some() && b.agreement.is_some()).max_by_key(|b| b.start);
+        if let Some(agreement) = read.and_then(|b| b.agreement.as_ref()) {
+            let counts = [(Mismatch::MissingFromBackup, Some(agreement.missing)), (Mismatch::UnexpectedInBackup, agreement.unexpected)];
+            for (mismatch, count) in counts.into_iter().filter_map(|(m, n)| Some((m, n?))) {
+                *disagreeing.entry(mismatch.name()).or_default() += count;
+            }
+        }
+        let usable = newest(runs).and_then(|b| b.start);
+        for backup in *runs {
+            let phase = if backup.phase.is_empty() { "New" } else { &*backup.phase };
+            let phase = table::PHASES.iter().find(|known| **known == phase).unwrap_or(&"other");
+            *phases.entry(phase).or_default() += 1;
+            if let Some(reason) = rejection(backup, usable) {
+                *rejected.entry(reason).or_default() += 1;
+            }
         }
     }
+    for (mismatch, count) in disagreeing {
+        sheet.put(&table::BACKUP_DISAGREEING, &[name, mismatch], count as f64);
+    }
     for (phase, count) in phases {
-        sheet.put(&table::BACKUPS, &[schedule, phase], f64::from(count));
+        sheet.put(&table::BACKUPS, &[name, phase], f64::from(count));
     }
     for (reason, count) in rejected {
-        sheet.put(&table::BACKUPS_REJECTED, &[schedule, reason], f64::from(count));
+        sheet.put(&table::BACKUPS_REJECTED, &[name, reason], f64::from(count));
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{super::table, Sheet, truth};
+use super::{super::table, Sheet, folding::Kept, truth};
 use crate::{
     config::{self, AppName, Layer},
     drift::LeafClass,
@@ -14,20 +14,17 @@ use crate::{
     },
 };
 
-/// Stands for all namespaces beyond the cap. No namespace can have this name.
-pub(super) const OTHER: &str = "__other__";
-
 /// Reasons per side that have series of their own in `snapgap_unknown_objects`; the rest is `other`.
 pub(super) const MAX_UNKNOWN_REASONS: usize = 32;
 
-pub(super) fn put(sheet: &mut Sheet, report: &Report, limits: &config::Metrics) {
+pub(super) fn put(sheet: &mut Sheet, report: &Report, limits: &config::Metrics, kept: &Kept) {
     let apps: BTreeSet<&str> = report.apps.iter().map(|app| &*app.name.0).chain([""]).collect();
     drift_counts(sheet, report);
     drift_onsets(sheet, report, limits, &apps);
     ignored(sheet, report, &apps);
     recovery(sheet, report);
     unknown(sheet, report);
-    namespaces(sheet, report, limits);
+    namespaces(sheet, report, kept);
 }
 
 fn app_of<'a>(object: &'a ObjectReport, apps: &BTreeSet<&str>) -> &'a str {
@@ -127,12 +124,7 @@ fn recovery(sheet: &mut Sheet, report: &Report) {
 }
 
 fn unknown(sheet: &mut Sheet, report: &Report) {
-    for side in [Side::Git, Side::Cluster, Side::Backup] {
-        let name = match side {
-            Side::Git => "git",
-            Side::Cluster => "cluster",
-            Side::Backup => "backup",
-        };
+    for side in Side::ALL {
         // `other` is always there, so that "nothing unknown" can be told from "no data".
         let mut counts: BTreeMap<&str, u64> = BTreeMap::from([("other", 0)]);
         for count in report.summary.unknown.iter().filter(|count| count.side == side) {
@@ -140,7 +132,7 @@ fn unknown(sheet: &mut Sheet, report: &Report) {
             *counts.entry(if room { &count.reason } else { "other" }).or_default() += count.objects;
         }
         for (reason, count) in counts {
-            sheet.put(&table::UNKNOWN, &[name, reason], count as f64);
+            sheet.put(&table::UNKNOWN, &[side.name(), reason], count as f64);
         }
     }
 }
@@ -156,23 +148,21 @@ const CELLS: [(bool, bool, bool); 7] = [
     (false, false, true),
 ];
 
-fn namespaces(sheet: &mut Sheet, report: &Report, limits: &config::Metrics) {
-    let kept = kept_namespaces(report, limits.max_namespaces);
-    let fold = |namespace: &str| -> String { if namespace.is_empty() || kept.contains(namespace) { namespace.to_owned() } else { OTHER.into() } };
+fn namespaces(sheet: &mut Sheet, report: &Report, kept: &Kept) {
     type Cell = (bool, bool, bool);
-    let mut cells: BTreeMap<(String, CoverageScope), BTreeMap<Cell, u64>> = BTreeMap::new();
-    let mut rows: BTreeSet<String> = kept.iter().map(|name| (*name).to_owned()).collect();
-    rows.extend(report.summary.coverage.iter().map(|cell| fold(&cell.namespace)));
-    rows.insert(String::new());
+    let mut cells: BTreeMap<(&str, CoverageScope), BTreeMap<Cell, u64>> = BTreeMap::new();
+    let mut rows: BTreeSet<&str> = kept.names().collect();
+    rows.extend(report.summary.coverage.iter().map(|cell| kept.fold(&cell.namespace)));
+    rows.insert("");
     for namespace in rows {
         let scopes =
             if namespace.is_empty() { [CoverageScope::Cluster, CoverageScope::Volume] } else { [CoverageScope::Namespaced, CoverageScope::Volume] };
         for scope in scopes {
-            cells.insert((namespace.clone(), scope), CELLS.iter().map(|cell| (*cell, 0)).collect());
+            cells.insert((namespace, scope), CELLS.iter().map(|cell| (*cell, 0)).collect());
         }
     }
     for cell in &report.summary.coverage {
-        let row = cells.entry((fold(&cell.namespace), cell.scope)).or_default();
+        let row = cells.entry((kept.fold(&cell.namespace), cell.scope)).or_default();
         *row.entry((cell.in_git, cell.in_cluster, cell.in_backup)).or_default() += cell.objects;
     }
     for ((namespace, scope), row) in &cells {
@@ -194,23 +184,12 @@ fn namespaces(sheet: &mut Sheet, report: &Report, limits: &config::Metrics) {
             *known = (*known).max(*start);
         }
     }
-    let mut folded: BTreeMap<String, Timestamp> = BTreeMap::new();
+    let mut folded: BTreeMap<&str, Timestamp> = BTreeMap::new();
     for (namespace, start) in newest {
-        let known = folded.entry(fold(namespace)).or_insert(start);
+        let known = folded.entry(kept.fold(namespace)).or_insert(start);
         *known = (*known).min(start);
     }
     for (namespace, start) in folded {
-        sheet.time(&table::NAMESPACE_BACKUP, &[&namespace], Some(start));
+        sheet.time(&table::NAMESPACE_BACKUP, &[namespace], Some(start));
     }
-}
-
-/// The namespaces that keep series of their own: those with most objects, by name where equal.
-fn kept_namespaces(report: &Report, cap: usize) -> BTreeSet<&str> {
-    let mut objects: BTreeMap<&str, u64> = BTreeMap::new();
-    for cell in report.summary.coverage.iter().filter(|cell| !cell.namespace.is_empty()) {
-        *objects.entry(&cell.namespace).or_default() += cell.objects;
-    }
-    let mut ranked: Vec<_> = objects.into_iter().collect();
-    ranked.sort_by(|(a, m), (b, n)| n.cmp(m).then_with(|| a.cmp(b)));
-    ranked.into_iter().take(cap).map(|(name, _)| name).collect()
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{super::table, Sheet};
+use jiff::Timestamp;
+
+use super::{super::table, Sheet, folding::Kept};
 use crate::{
     config,
     report::{
@@ -11,20 +13,15 @@ use crate::{
     },
 };
 
-/// Where namespaces beyond the cap are counted.
-const OTHER: &str = "__other__";
-
-pub(super) fn put(sheet: &mut Sheet, report: &Report, limits: &config::Metrics) {
-    claims(sheet, report, limits);
-    proofs(sheet, report, limits);
+pub(super) fn put(sheet: &mut Sheet, report: &Report, limits: &config::Metrics, kept: &Kept) {
+    claims(sheet, report, limits, kept);
+    proofs(sheet, report, kept);
 }
 
-fn claims(sheet: &mut Sheet, report: &Report, limits: &config::Metrics) {
+fn claims(sheet: &mut Sheet, report: &Report, limits: &config::Metrics, kept: &Kept) {
     let mut counts: BTreeMap<&str, BTreeMap<VolumeState, u64>> = BTreeMap::new();
     for volume in &report.volumes {
-        let room = counts.len() < limits.max_namespaces || counts.contains_key(&*volume.namespace);
-        let namespace = if room { &*volume.namespace } else { OTHER };
-        let states = counts.entry(namespace).or_insert_with(|| VolumeState::ALL.into_iter().map(|s| (s, 0)).collect());
+        let states = counts.entry(kept.fold(&volume.namespace)).or_insert_with(|| VolumeState::ALL.into_iter().map(|s| (s, 0)).collect());
         *states.entry(volume.state).or_default() += 1;
     }
     // So that no claims can be told from no data.
@@ -41,8 +38,9 @@ fn claims(sheet: &mut Sheet, report: &Report, limits: &config::Metrics) {
     }
 }
 
-fn proofs(sheet: &mut Sheet, report: &Report, limits: &config::Metrics) {
-    let mut kept = 0;
+fn proofs(sheet: &mut Sheet, report: &Report, kept: &Kept) {
+    // As with layers: one that was never proven leaves all that it is folded with without a proof.
+    let mut folded: BTreeMap<&str, Option<Timestamp>> = BTreeMap::new();
     for ProofReport { of, at, proven, namespaces, .. } in &report.proofs {
         match of {
             ProofOf::Layer(layer) => {
@@ -51,11 +49,14 @@ fn proofs(sheet: &mut Sheet, report: &Report, limits: &config::Metrics) {
                     sheet.put(&table::PROVEN_NAMESPACES, &[layer.name(), word], count as f64);
                 }
             }
-            ProofOf::Namespace(namespace) if at.is_some() && kept < limits.max_namespaces => {
-                kept += 1;
-                sheet.time(&table::NAMESPACE_PROVEN, &[namespace], *at);
+            ProofOf::Namespace(namespace) => {
+                let oldest = folded.entry(kept.fold(namespace)).or_insert(*at);
+                *oldest = (*oldest).min(*at);
             }
-            ProofOf::Namespace(_) | ProofOf::Backup(_) => {}
+            ProofOf::Backup(_) => {}
         }
+    }
+    for (namespace, at) in folded {
+        sheet.time(&table::NAMESPACE_PROVEN, &[namespace], at);
     }
 }

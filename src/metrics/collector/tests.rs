@@ -14,11 +14,14 @@ use crate::{
     daemon::board::Stage,
     http::sample,
     metrics::{Exposition, Verb, table::Kind},
-    report::model::{CoverageCell, CoverageScope, Drift, Recovery, Side, UnknownCount, WindowScope, WindowState},
+    report::model::{
+        BackupReport, CoverageCell, CoverageScope, Drift, ProofOf, ProofReport, Recovery, ScheduleReport, ScheduleState, Side, UnknownCount,
+        VolumeReport, WindowScope, WindowState,
+    },
     witness::Failure,
 };
 
-const LIMITS: config::Metrics = config::Metrics { max_object_series: 500, max_namespaces: 200 };
+const LIMITS: config::Metrics = config::Metrics { max_object_series: 500, max_namespaces: 200, max_schedules: 100 };
 
 fn worked() -> Arc<Counters> {
     let counters = Arc::new(Counters::new().unwrap());
@@ -184,6 +187,97 @@ fn claims_are_counted_by_who_keeps_them_and_those_that_nobody_keeps_are_named_up
     let none = series(sample::clean(), LIMITS);
     assert_eq!(none["snapgap_volume_claims{resource_namespace=\"\",state=\"absent\"}"], 0.0);
     assert_eq!(count(&none, "snapgap_volume_claim_unprotected"), 0);
+}
+
+#[test]
+fn claims_and_proofs_fold_the_namespaces_that_all_other_families_fold() {
+    let mut report = sample::report();
+    let cell = |name: &str, objects| CoverageCell {
+        namespace: name.into(),
+        scope: CoverageScope::Namespaced,
+        in_git: true,
+        in_cluster: true,
+        in_backup: false,
+        objects,
+    };
+    // What comes first by name has fewest objects.
+    report.summary.coverage = vec![cell("aaa", 1), cell("bbb", 2), cell("zzz", 9)];
+    let claim = report.volumes[0].clone();
+    report.volumes = ["aaa", "bbb", "zzz"].map(|n| VolumeReport { namespace: n.into(), ..claim.clone() }).to_vec();
+    let proof = |name: &str, hours: Option<i64>| ProofReport {
+        of: ProofOf::Namespace(name.into()),
+        at: hours.map(|h| sample::now() - SignedDuration::from_hours(h)),
+        restore: None,
+        backup: None,
+        proven: 1,
+        namespaces: 1,
+    };
+    report.proofs = vec![proof("aaa", Some(1)), proof("bbb", Some(5)), proof("zzz", Some(2))];
+    let limits = config::Metrics { max_namespaces: 1, ..LIMITS };
+    let of = |report: &Report, family: &str| -> BTreeMap<String, f64> {
+        let all = series(report.clone(), limits).into_iter().filter(|(name, n)| name.starts_with(family) && *n > 0.0);
+        all.filter_map(|(name, n)| Some((name.split("resource_namespace=\"").nth(1)?.split('"').next()?.to_owned(), n))).collect()
+    };
+    let names = |n: f64, m: f64| BTreeMap::from([("__other__".to_owned(), n), ("zzz".to_owned(), m)]);
+    assert_eq!(of(&report, "snapgap_volume_claims"), names(2.0, 1.0));
+    let at = |hours: i64| (sample::now().as_second() - hours * 3600) as f64;
+    let proven = "snapgap_namespace_proven_restore";
+    assert_eq!(of(&report, proven), names(at(5), at(2)), "of the folded ones the oldest proof");
+    report.proofs[0].at = None;
+    assert_eq!(of(&report, proven).into_keys().collect::<Vec<_>>(), ["zzz"], "one that was never proven leaves the folded ones without a proof");
+}
+
+#[test]
+fn schedules_beyond_the_cap_fold_into_one_that_overstates_nothing() {
+    let report = sample::report();
+    let all = series(report.clone(), LIMITS);
+    assert_eq!(count(&all, "snapgap_backup_schedule_info"), 5);
+    assert!(!all.keys().any(|name| name.contains("__other__")));
+    let two = series(report.clone(), config::Metrics { max_schedules: 2, ..LIMITS });
+    let names = |series: &BTreeMap<String, f64>, family: &str| -> Vec<String> {
+        let own = series.keys().filter(|name| name.starts_with(family));
+        own.filter_map(|name| Some(name.split("schedule=\"").nth(1)?.split('"').next()?.to_owned())).collect::<BTreeSet<_>>().into_iter().collect()
+    };
+    // `typo` is refused and `weekly` overdue; `hourly` is paused; `daily` and `monthly` are on time.
+    assert_eq!(names(&two, "snapgap_backup_schedule_paused"), ["__other__", "typo", "weekly"]);
+    assert_eq!(names(&two, "snapgap_backups{"), ["", "__other__", "typo", "weekly"]);
+    assert_eq!(names(&series(report.clone(), config::Metrics { max_schedules: 3, ..LIMITS }), "snapgap_backup_schedule_paused")[1], "hourly");
+    let folded = |family: &str| two.get(&format!("snapgap_backup_{family}{{schedule=\"__other__\"}}")).copied();
+    let own = |family: &str, name: &str| all.get(&format!("snapgap_backup_{family}{{schedule=\"{name}\"}}")).copied();
+    assert_eq!(folded("schedule_paused"), Some(0.0), "one that is paused silences no other");
+    assert_eq!(folded("schedule_interval_seconds"), own("schedule_interval_seconds", "monthly"));
+    assert_eq!(folded("schedule_next_due_timestamp_seconds"), own("schedule_next_due_timestamp_seconds", "daily"));
+    assert_eq!(folded("schedule_left_out_objects"), Some(3.0));
+    assert_eq!(folded("last_valid_start_timestamp_seconds"), own("last_valid_start_timestamp_seconds", "daily"));
+    assert_eq!((folded("last_valid_expiration_timestamp_seconds"), folded("newest_valid_objects")), (None, None));
+    assert_eq!(two["snapgap_backup_schedule_info{cron=\"\",schedule=\"__other__\",storage_location=\"\"}"], 1.0);
+    let sum = |series: &BTreeMap<String, f64>, family: &str| series.iter().filter(|(n, _)| n.starts_with(family)).map(|(_, n)| n).sum::<f64>();
+    for family in ["snapgap_backups{", "snapgap_backups_rejected", "snapgap_backup_disagreeing_objects"] {
+        assert_eq!(sum(&two, family), sum(&all, family), "{family}: no backup is lost");
+    }
+    let mut paused = report;
+    paused.schedules.iter_mut().for_each(|s| (s.paused, s.state) = (true, ScheduleState::Paused));
+    let paused = series(paused, config::Metrics { max_schedules: 0, ..LIMITS });
+    assert_eq!(paused["snapgap_backup_schedule_paused{schedule=\"__other__\"}"], 1.0);
+}
+
+#[test]
+fn of_folded_schedules_the_one_whose_newest_backup_is_oldest_speaks() {
+    let mut report = sample::report();
+    let daily = report.schedules[0].clone();
+    report.schedules = ["a", "b", "c"].map(|name| ScheduleReport { name: name.into(), ..daily.clone() }).to_vec();
+    report.schedules[2].paused = true;
+    let usable = report.backups.iter().find(|b| b.state.usable()).unwrap().clone();
+    let backup = |schedule: &str, hours: i64| BackupReport {
+        name: format!("{schedule}-{hours}").into(),
+        schedule: Some(schedule.into()),
+        start: Some(sample::now() - SignedDuration::from_hours(hours)),
+        ..usable.clone()
+    };
+    report.backups = vec![backup("a", 1), backup("a", 30), backup("b", 6), backup("b", 20), backup("c", 90)];
+    let series = series(report, config::Metrics { max_schedules: 0, ..LIMITS });
+    let at = series["snapgap_backup_last_valid_start_timestamp_seconds{schedule=\"__other__\"}"];
+    assert_eq!((sample::now().as_second() as f64 - at) / 3600.0, 6.0);
 }
 
 #[test]

@@ -27,6 +27,28 @@ pub enum Side {
     Backup,
 }
 
+impl Side {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::Git, Self::Cluster, Self::Backup];
+
+    /// The stable name: metric label and report field.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Git => "git",
+            Self::Cluster => "cluster",
+            Self::Backup => "backup",
+        }
+    }
+
+    /// The witness, as people call it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Git => "Git",
+            Self::Cluster | Self::Backup => self.name(),
+        }
+    }
+}
+
 /// What one witness says of one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

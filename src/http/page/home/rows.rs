@@ -7,15 +7,19 @@ use jiff::Timestamp;
 
 use super::super::{
     headline::open_for,
-    text::{Chip, CommitCell, ObjectCell, When, cut, short, shown, span},
+    text::{Chip, CommitCell, ObjectCell, When, cut, short, shown},
 };
 pub use inventory::{AppRow, BackupRow, BlindRow, LocationRow, MismatchRow, ScheduleRow, SourceRow, SuppressedRow};
 pub(super) use protection::by_urgency;
 pub use protection::{ProofRow, RestoreRow, VolumeRow};
+pub(in crate::http::page) use protection::{bytes, claim};
 
-use crate::report::{
-    confirm,
-    model::{Cause, FieldReport, ObjectReport, Side, Stage, WindowRollup, WindowScope, WindowState},
+use crate::{
+    report::{
+        confirm,
+        model::{Cause, FieldReport, ObjectReport, Side, Stage, WindowRollup, WindowScope, WindowState},
+    },
+    words::span,
 };
 
 /// Fields shown per drifted object; the rest is on its evidence page.
@@ -37,8 +41,6 @@ pub struct WindowRow {
     pub chip: Chip,
     /// How long it has been open; empty if it is not.
     pub open_for: String,
-    /// Since when.
-    pub since: Option<When>,
     /// What is in it, in words.
     pub objects: Vec<String>,
     /// Commits.
@@ -73,7 +75,6 @@ impl WindowRow {
             href: format!("/?{query}"),
             chip: Chip::window(rollup.state, rollup.over_objective),
             open_for: if open { open_for(rollup.start, now).unwrap_or_else(|| "longer than known history".into()) } else { String::new() },
-            since: rollup.start.filter(|_| open).map(|start| When::new(now, Some(start.not_after), "")),
             objects,
             commits: rollup.commits.iter().take(COMMITS).map(|c| CommitCell::new(c, now)).collect(),
             more_commits: rollup.commits.len().saturating_sub(COMMITS),
@@ -260,12 +261,7 @@ impl CauseRow {
         let mut rows: Vec<_> = causes
             .into_iter()
             .map(|((side, reason, message), objects)| Self {
-                side: match side {
-                    Some(Side::Git) => "Git",
-                    Some(Side::Cluster) => "cluster",
-                    Some(Side::Backup) => "backup",
-                    None => "verdict",
-                },
+                side: side.map_or("verdict", Side::word),
                 reason: shown(reason),
                 message: cut(message, 600),
                 more: objects.len().saturating_sub(cap),

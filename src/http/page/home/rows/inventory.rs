@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::config::Layer;
 use crate::http::page::{
     home::ROWS,
-    text::{Chip, CommitCell, ObjectCell, When, count, cut, short, shown},
+    text::{Chip, CommitCell, ObjectCell, When, anchor, api_href, backup_href, cut, short, shown},
 };
 use crate::report::groups::backups::retention_gap;
 use crate::report::model::{
@@ -13,6 +13,7 @@ use crate::report::model::{
     SourceReport, Suppressed,
 };
 use crate::witness::BackupState;
+use crate::words::count;
 
 /// A kind that could not be read.
 pub struct BlindRow {
@@ -34,6 +35,10 @@ impl BlindRow {
 pub struct BackupRow {
     /// Name.
     pub name: String,
+    /// Marks its row, so that others can lead to it.
+    pub anchor: String,
+    /// All that is known of it, as JSON.
+    pub href: String,
     /// Schedule and location.
     pub of: String,
     /// State.
@@ -57,6 +62,8 @@ impl BackupRow {
         let unread = backup.unread.as_ref().map(|failure| format!(" Content not read: {}", cut(&failure.message, 300))).unwrap_or_default();
         Self {
             name: shown(&backup.name),
+            anchor: anchor("backup", &backup.name),
+            href: api_href("backup", &backup.name),
             of: of.into_iter().flatten().collect::<Vec<_>>().join(", "),
             chip: if backup.state.usable() && backup.unread.is_some() { Chip::unknown("content unread") } else { Chip::backup(backup.state) },
             start: When::new(now, backup.start, "not started"),
@@ -75,6 +82,8 @@ pub struct MismatchRow {
     pub chip: Chip,
     /// The backup.
     pub backup: String,
+    /// Its row.
+    pub href: String,
     /// When it began.
     pub start: When,
     /// What was expected, and what most likely happened.
@@ -90,6 +99,7 @@ impl MismatchRow {
                 Mismatch::UnexpectedInBackup => Chip::warn("unexpected"),
             },
             backup: shown(&of.backup),
+            href: backup_href(&of.backup),
             start: When::new(now, of.start, "not started"),
             why: cut(&object.why, 400),
         }
@@ -100,6 +110,10 @@ impl MismatchRow {
 pub struct ScheduleRow {
     /// Name.
     pub name: String,
+    /// Marks its row.
+    pub anchor: String,
+    /// All that is known of it and its backups, as JSON.
+    pub href: String,
     /// Cron expression.
     pub cron: String,
     /// State.
@@ -121,6 +135,8 @@ impl ScheduleRow {
         let gap = retention_gap(schedule).map(|gap| format!("Retention: {gap}."));
         Self {
             name: shown(&schedule.name),
+            anchor: anchor("schedule", &schedule.name),
+            href: api_href("schedule", &schedule.name),
             cron: cut(&schedule.cron, 80),
             chip: match schedule.state {
                 ScheduleState::OnTime if schedule.last_run_state == Some(BackupState::Degraded) => Chip::warn("partially failed"),

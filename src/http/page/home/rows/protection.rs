@@ -3,14 +3,18 @@
 use jiff::Timestamp;
 
 use crate::{
-    http::page::text::{Chip, When, count, cut, shown},
+    http::page::text::{Chip, When, backup_href, cut, object_href, shown},
+    object::ObjectId,
     report::model::{ProofOf, ProofReport, RestoreReport, VolumeReport, VolumeState},
+    words::count,
 };
 
 /// A PersistentVolumeClaim.
 pub struct VolumeRow {
     /// Name.
     pub name: String,
+    /// The evidence page of the claim.
+    pub href: String,
     /// Namespace, volume and size.
     pub of: String,
     /// Who keeps its bytes.
@@ -30,16 +34,9 @@ impl VolumeRow {
         let by = [volume.backup.as_ref().map(|b| shown(b)), volume.method.map(|m| m.words().to_owned())];
         Self {
             name: shown(&volume.name),
+            href: object_href(&claim(volume)),
             of: of.into_iter().flatten().collect::<Vec<_>>().join(" · "),
-            chip: match volume.state {
-                VolumeState::Present => Chip::good("kept"),
-                VolumeState::Snapshot => Chip::warn("snapshot only"),
-                VolumeState::Elsewhere => Chip::plain("by another tool"),
-                VolumeState::Skipped => Chip::warn("left out on purpose"),
-                VolumeState::Absent => Chip::bad("nobody keeps it"),
-                VolumeState::Unbound => Chip::plain("no bytes yet"),
-                VolumeState::Unknown => Chip::unknown("unknown"),
-            },
+            chip: Chip::volume(volume.state),
             at: When::new(now, volume.at, "never"),
             by: by.into_iter().flatten().collect::<Vec<_>>().join(", "),
             why: cut(&volume.why, 600),
@@ -47,8 +44,13 @@ impl VolumeRow {
     }
 }
 
+/// The claim as an object.
+pub(in crate::http::page) fn claim(volume: &VolumeReport) -> ObjectId {
+    ObjectId::new("", "PersistentVolumeClaim", Some(&volume.namespace), &volume.name)
+}
+
 /// Bytes as people read them.
-fn bytes(n: u64) -> String {
+pub(in crate::http::page) fn bytes(n: u64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
     let at = (n.max(1).ilog2() / 10).min(5) as usize;
     format!("{} {}", n >> (10 * at), units[at])
@@ -74,6 +76,8 @@ pub(in crate::http::page) fn by_urgency(volumes: &[VolumeReport]) -> Vec<&Volume
 pub struct RestoreRow {
     /// Name.
     pub name: String,
+    /// The row of the backup that was restored; empty if nobody tells which.
+    pub href: String,
     /// Backup and where it went.
     pub of: String,
     /// What it proves.
@@ -94,6 +98,7 @@ impl RestoreRow {
             [(restore.created, "made"), (restore.updated, "patched"), (restore.skipped, "skipped"), (restore.failed, "left alone or failed")];
         Self {
             name: shown(&restore.name),
+            href: restore.backup.as_deref().map(backup_href).unwrap_or_default(),
             of: of.into_iter().flatten().collect::<Vec<_>>().join(", "),
             chip: if restore.proves.is_empty() { Chip::plain("proves nothing") } else { Chip::good("proof") },
             at: When::new(now, restore.completed, "not known"),
