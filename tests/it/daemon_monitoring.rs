@@ -1,13 +1,6 @@
 //! A real Prometheus scrapes the daemon and a real Alertmanager tells a receiver; every panel of the dashboard shows something.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpListener,
-    path::Path,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{fs, path::Path, time::Duration};
 
 use serde_json::Value;
 
@@ -17,37 +10,12 @@ use crate::support::{
     git_repo::git_program,
     program::{Folder, Program, eventually, free_port},
     prometheus::{encoded, filled, queries},
+    receiver::Receiver,
     tools,
 };
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("readable")
-}
-
-/// Takes POSTs and keeps their bodies.
-fn receiver() -> (u16, Arc<Mutex<Vec<Value>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    let got: Arc<Mutex<Vec<Value>>> = Arc::default();
-    let kept = got.clone();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
-            let (mut line, mut length) = (String::new(), 0);
-            while reader.read_line(&mut line).is_ok_and(|n| n > 2) {
-                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                    length = value.trim().parse().expect("a length");
-                }
-                line.clear();
-            }
-            let mut body = vec![0; length];
-            if reader.read_exact(&mut body).is_ok() {
-                kept.lock().expect("lock").push(serde_json::from_slice(&body).expect("JSON"));
-            }
-            let _ = (&stream).write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-        }
-    });
-    (port, got)
 }
 
 /// Takes the newest backup once more, now.
@@ -73,7 +41,7 @@ fn prometheus_scrapes_it_alertmanager_tells_of_drift_and_every_panel_of_the_dash
     let daemon = Daemon::start(&demo(&folder.path().join("world")));
     let oldest = daemon.get("/metrics").body.lines().any(|l| l.starts_with("snapgap_drift_oldest_start_timestamp_seconds{"));
     assert!(oldest, "the demo's world has drift of a known age");
-    let (webhook, got) = receiver();
+    let receiver = Receiver::start();
     let (prometheus, alertmanager) = (free_port(), free_port());
     // The shipped rules, without their patience.
     let mut rules = String::new();
@@ -102,7 +70,8 @@ fn prometheus_scrapes_it_alertmanager_tells_of_drift_and_every_panel_of_the_dash
         "alertmanager.yml",
         &format!(
             "route: {{receiver: hook, group_by: [alertname, app], group_wait: 0s, group_interval: 1s}}\n\
-             receivers: [{{name: hook, webhook_configs: [{{url: 'http://127.0.0.1:{webhook}/'}}]}}]\n"
+             receivers: [{{name: hook, webhook_configs: [{{url: 'http://127.0.0.1:{}/'}}]}}]\n",
+            receiver.port
         ),
     );
     let args = |all: &[&str]| all.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>();
@@ -119,9 +88,8 @@ fn prometheus_scrapes_it_alertmanager_tells_of_drift_and_every_panel_of_the_dash
     let log = |name: &str| fs::read_to_string(folder.path().join(format!("{name}.log"))).unwrap_or_default();
     eventually("Prometheus has scraped it", SOON, || query("up{job=\"snapgap\"}")["data"]["result"][0]["value"][1] == "1");
     let delivered = || {
-        let all = got.lock().expect("lock").clone();
-        let alerts = all.iter().flat_map(|m| m["alerts"].as_array().cloned().unwrap_or_default());
-        alerts.into_iter().find(|a| a["labels"]["alertname"] == "SnapgapObjectsDrifted" && a["status"] == "firing")
+        let mut alerts = receiver.alerts().into_iter().map(|(_, alert)| alert);
+        alerts.find(|a| a["labels"]["alertname"] == "SnapgapObjectsDrifted" && a["status"] == "firing")
     };
     let begun = std::time::Instant::now();
     while delivered().is_none() {

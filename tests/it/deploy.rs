@@ -168,6 +168,15 @@ fn every_query_of_the_dashboard_is_promql() {
     succeeds("promtool", &["check", "rules", "--lint=none", &file.display().to_string()]);
 }
 
+/// Kinds and names of the objects in a stream of documents, sorted.
+fn named(text: &str) -> Vec<String> {
+    let all = serde_yaml::Deserializer::from_str(text).map(|d| <serde_json::Value as serde::Deserialize>::deserialize(d).expect("YAML"));
+    let name = |d: serde_json::Value| format!("{} {}", d["kind"].as_str().expect("a kind"), d["metadata"]["name"].as_str().expect("a name"));
+    let mut names: Vec<_> = all.filter(|d| !d.is_null()).map(name).collect();
+    names.sort();
+    names
+}
+
 #[test]
 fn the_chart_renders_by_helm_3_and_4_and_refuses_what_it_does_not_know() {
     let everything = [
@@ -178,14 +187,26 @@ fn the_chart_renders_by_helm_3_and_4_and_refuses_what_it_does_not_know() {
         "watch",
         "--set",
         "serviceMonitor.enabled=true,prometheusRule.enabled=true,dashboards.enabled=true,networkPolicy.enabled=true,rbac.secrets=true,\
+         rbac.downloadRequests=true,rbac.dryRun=true,\
          persistence.enabled=true,auth.existingSecret=token,tls.existingSecret=cert,rbac.customResourceGroups={cert-manager.io}",
     ];
     for helm in ["helm", "helm3"] {
         succeeds(helm, &["lint", "deploy/helm/snapgap"]);
         let plain = succeeds(helm, &["template", "release", "deploy/helm/snapgap"]);
-        assert!(!plain.contains("ServiceMonitor") && !plain.contains("PrometheusRule") && !plain.contains("resources: [secrets]"));
+        // Everything else is off by default: what reads more, what monitors, what closes the network.
+        let kinds = [
+            "ClusterRole release-snapgap",
+            "ClusterRoleBinding release-snapgap",
+            "ClusterRoleBinding release-snapgap-view",
+            "ConfigMap release-snapgap",
+            "Deployment release-snapgap",
+            "Service release-snapgap",
+            "ServiceAccount release-snapgap",
+        ];
+        assert_eq!(named(&plain), kinds, "{helm}");
+        assert!(!plain.contains("resources: [secrets]") && !plain.contains("patch"));
         let all = succeeds(helm, &everything);
-        for kind in ["ServiceMonitor", "PrometheusRule", "NetworkPolicy", "PersistentVolumeClaim", "Deployment", "ClusterRole"] {
+        for kind in ["ServiceMonitor", "PrometheusRule", "NetworkPolicy", "PersistentVolumeClaim", "Deployment", "ClusterRole", "Role"] {
             assert!(all.contains(&format!("kind: {kind}\n")), "{helm}: no {kind}");
         }
         assert!(all.contains("resources: [secrets]") && BOARDS.iter().all(|b| all.contains(&format!("{b}.json"))));

@@ -43,6 +43,9 @@ fn values_that_cannot_work_are_refused_by_name() {
         ("networkPolicy.apiServerPort=70000", "apiServerPort"),
         ("networkPolicy.gitPorts={ssh}", "gitPorts"),
         ("networkPolicy.apiServerCidrs={10.0.0.1}", "apiServerCidrs"),
+        ("networkPolicy.extraEgress={10.0.0.0/8}", "extraEgress"),
+        ("networkPolicy.extraEgress[0].from=anywhere", "extraEgress"),
+        ("prometheusRule.runbookBaseUrl=wiki", "runbookBaseUrl"),
         ("serviceMonitor.interval=often", "interval"),
         ("terminationGracePeriodSeconds=1", "terminationGracePeriodSeconds"),
         ("replicas=3", "replicas"),
@@ -63,14 +66,17 @@ fn a_real_api_server_takes_chart_and_base_and_lets_the_pod_in_where_only_restric
     let namespace = documents(&base).into_iter().find(|d| d["kind"] == "Namespace").expect("the base has a namespace");
     assert_eq!(namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted");
     plane.apply(&namespace.to_string());
-    let everything = "networkPolicy.enabled=true,networkPolicy.apiServerCidrs={10.0.0.1/32},networkPolicy.gitCidrs={10.0.0.0/8},rbac.secrets=true,\
+    plane.apply("{apiVersion: v1, kind: Namespace, metadata: {name: keeper}}");
+    let everything = "networkPolicy.enabled=true,networkPolicy.apiServerCidrs={10.0.0.1/32},networkPolicy.gitCidrs={10.0.0.0/8},\
+        networkPolicy.extraEgress[0].to[0].ipBlock.cidr=10.20.0.0/16,networkPolicy.extraEgress[0].ports[0].port=9000,rbac.secrets=true,\
+        rbac.downloadRequests=true,rbac.dryRun=true,config.velero.namespace=keeper,\
         persistence.enabled=true,auth.existingSecret=token,tls.existingSecret=cert,dashboards.enabled=true,rbac.customResourceGroups={cert-manager.io}";
     let (plain, all) = (template(&[]).expect("renders"), template(&["--set", everything]).expect("renders"));
     for (what, text) in [("the base", &base), ("the chart", &plain), ("the chart with everything", &all)] {
-        let said = plane.kubectl_with(&["apply", "--dry-run=server", "--validate=strict", "--warnings-as-errors", "-n", "snapgap"], text);
+        let said = plane.kubectl_with(&["apply", "--dry-run=server", "--validate=strict", "--warnings-as-errors"], text);
         assert_eq!(said.lines().count(), documents(text).len(), "{what}: {said}");
         // Pods are let in or not when they are made, so the template is tried as the pod that it will be.
-        let read = plane.kubectl_with(&["create", "--dry-run=client", "-o", "json", "-n", "snapgap"], text);
+        let read = plane.kubectl_with(&["create", "--dry-run=client", "-o", "json"], text);
         let mut read = serde_json::Deserializer::from_str(&read).into_iter::<Value>().map(|d| d.expect("JSON"));
         let deployment = read.find_map(|d| {
             if d["kind"] == "List" {
@@ -148,6 +154,36 @@ fn the_roles_that_are_printed_for_a_cluster_are_taken_by_it() {
         let first = roles[0]["rules"].to_string();
         assert!(first.contains("deployments") && !first.contains("\"secrets\"") && !first.contains('*'), "{first}");
     }
+}
+
+#[test]
+fn each_opt_in_of_the_chart_is_a_grant_of_its_own_and_lands_where_it_must() {
+    let plain = documents(&template(&[]).expect("renders"));
+    let name = |d: &Value| format!("{} {}", d["kind"].as_str().expect("a kind"), d["metadata"]["name"].as_str().expect("a name"));
+    let added = |set: &str| -> Vec<Value> {
+        let all = documents(&template(&["--set", set]).expect("renders"));
+        all.into_iter().filter(|d| !plain.iter().any(|p| name(p) == name(d))).collect()
+    };
+    let downloads = added("rbac.downloadRequests=true,config.velero.namespace=keeper");
+    assert_eq!(downloads.iter().map(name).collect::<Vec<_>>(), ["Role snapgap-download-requests", "RoleBinding snapgap-download-requests"]);
+    assert!(downloads.iter().all(|d| d["metadata"]["namespace"] == "keeper"), "a Role counts in Velero's namespace only");
+    let rules = serde_json::json!([{"apiGroups": ["velero.io"], "resources": ["downloadrequests"], "verbs": ["create", "get", "delete"]}]);
+    assert_eq!(downloads[0]["rules"], rules);
+    assert_eq!(downloads[1]["roleRef"]["name"], downloads[0]["metadata"]["name"]);
+    assert_eq!(downloads[1]["subjects"], serde_json::json!([{"kind": "ServiceAccount", "name": "snapgap", "namespace": "snapgap"}]));
+    assert!(added("rbac.downloadRequests=true").iter().all(|d| d["metadata"]["namespace"] == "velero"));
+    let dry = added("rbac.dryRun=true,rbac.customResourceGroups={cert-manager.io}");
+    assert_eq!(dry.iter().map(name).collect::<Vec<_>>(), ["ClusterRole snapgap-dry-run", "ClusterRoleBinding snapgap-dry-run"]);
+    let rules = dry[0]["rules"].as_array().expect("rules");
+    assert!(rules.iter().all(|r| r["verbs"] == serde_json::json!(["patch"])) && rules.iter().any(|r| r["apiGroups"][0] == "cert-manager.io"));
+    assert!(!dry[0]["rules"].to_string().contains("\"secrets\""));
+    let policy = added(
+        "networkPolicy.enabled=true,networkPolicy.extraEgress[0].to[0].ipBlock.cidr=10.20.0.0/16,networkPolicy.extraEgress[0].ports[0].port=9000",
+    );
+    assert_eq!(policy.iter().map(name).collect::<Vec<_>>(), ["NetworkPolicy snapgap"]);
+    let egress = policy[0]["spec"]["egress"].as_array().expect("egress");
+    assert_eq!(egress.len(), 2, "DNS and what was added");
+    assert_eq!(egress[1], serde_json::json!({"to": [{"ipBlock": {"cidr": "10.20.0.0/16"}}], "ports": [{"port": 9000}]}));
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub mod git_servers;
 pub mod manifests;
 pub mod program;
 pub mod prometheus;
+pub mod receiver;
 pub mod render;
 pub mod scale;
 pub mod scene;
