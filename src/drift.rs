@@ -204,6 +204,11 @@ pub trait Schema: Sync {
     fn fills(&self, gvk: &Gvk, path: &[&str], _trail: &[&Value], value: &Value) -> bool {
         self.default_of(gvk, path).is_some_and(|d| d == *value)
     }
+    /// Whether this value is what the server makes of a field that Git sets beside this one and that wins, whatever Git sets here: some fields have
+    /// two names. `git` holds Git's containers from the root down to the one that the field is in.
+    fn follows(&self, _gvk: &Gvk, _path: &[&str], _git: &[&Value], _value: &Value) -> bool {
+        false
+    }
     /// Whether the server rounds the quantity at this path up to thousandths (`SetDefaults_ResourceList`).
     fn rounds(&self, _gvk: &Gvk, _path: &[&str]) -> bool {
         false
@@ -242,7 +247,7 @@ pub trait Schema: Sync {
     }
 }
 
-/// How the items of a list are paired. Items of keyed lists that repeat a key are paired in their order.
+/// How the items of a list are paired. Items of keyed lists that repeat a key are paired by what they say.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ListKind {
     /// By these key fields, each with the default that stands for an absent one.

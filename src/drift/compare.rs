@@ -162,6 +162,12 @@ impl<'a> Walk<'a> {
             (Some(d), Some(o)) => self.both(d, o),
             (Some(d), None) => self.absent(d),
             (None, Some(o)) => self.extra(o, desired.is_some()),
+            // Git says nothing, so the default is to come, and a null keeps it away.
+            (None, None) if desired.is_none() => {
+                if let Some(null) = observed.filter(|_| self.keeps_default_away()) {
+                    self.extra_leaf(null);
+                }
+            }
             (None, None) => {}
         }
         self.steps.pop();
@@ -219,7 +225,7 @@ impl<'a> Walk<'a> {
         match self.policy.schema.list_kind(self.policy.gvk, &self.path) {
             ListKind::Keyed(keys) => match lists::by_keys(d, o, &keys) {
                 Some(pairs) => self.items(d, o, &keys, &pairs),
-                None => self.by_position(d, o, desired, observed),
+                None => self.keyless(d, o, &keys, (desired, observed)),
             },
             ListKind::Set => self.set(d, o),
             ListKind::Bag => self.bag(d, o, desired, observed),
@@ -243,6 +249,26 @@ impl<'a> Walk<'a> {
             }
             self.steps.pop();
             self.path.pop();
+        }
+    }
+
+    /// A keyed list with an item that does not say which one it is. The server takes no such item, so one of Git's is told where the other side has one
+    /// with keys.
+    fn keyless(&mut self, d: &'a [Value], o: &'a [Value], keys: &Keys, (desired, observed): (&'a Value, &'a Value)) {
+        let lacks = |item: &Value| keys.iter().any(|(k, default)| lists::key_value(item, k, default.as_deref()).is_none());
+        if d.len() != o.len() || !d.iter().chain(o).all(Value::is_object) {
+            return self.by_position(d, o, desired, observed);
+        }
+        for (i, (dv, ov)) in d.iter().zip(o).enumerate() {
+            if lacks(dv) && !lacks(ov) {
+                self.path.push("*");
+                self.steps.push(Taken::Index(i));
+                self.judge(LeafClass::Changed, Some(dv), Some(ov), false);
+                self.steps.pop();
+                self.path.pop();
+            } else {
+                self.step("*", Taken::Index(i), Some(dv), Some(ov));
+            }
         }
     }
 
@@ -352,8 +378,10 @@ impl<'a> Walk<'a> {
                     self.step(key, Taken::Key(key), Some(value), None);
                 }
                 self.frames.pop();
-                // Its members say nothing, but that it is there does (`emptyDir: {medium: ""}`); of nulls alone only an apply says even that.
-                if self.count() == before && !(members.values().all(Value::is_null) && self.deployment() != Some(true)) {
+                // Its members say nothing, but that it is there does (`emptyDir: {medium: ""}`); of nulls alone only an apply says even that,
+                // but an item is there also if it says nothing.
+                let item = self.path.last() == Some(&"*");
+                if self.count() == before && (item || !members.values().all(Value::is_null) || self.deployment() == Some(true)) {
                     self.missing(desired);
                 }
             }
@@ -374,7 +402,7 @@ impl<'a> Walk<'a> {
         if self.unset(observed) {
             return;
         }
-        if self.is_default(observed, |f| f.observed) {
+        if self.is_default(observed, |f| f.observed) || self.follows(observed) {
             return self.silence(0, (None, Some(observed)), None);
         }
         match observed {
@@ -424,6 +452,18 @@ impl<'a> Walk<'a> {
             }),
         };
         empty && !self.policy.schema.empty_means_something(self.policy.gvk, &self.path)
+    }
+
+    /// Whether null is live where nothing would be the default.
+    fn keeps_default_away(&self) -> bool {
+        let (schema, gvk) = (self.policy.schema, self.policy.gvk);
+        schema.is_nullable(gvk, &self.path) && schema.default_of(gvk, &self.path).is_some()
+    }
+
+    /// Whether the server makes this value of what Git sets beside it, whatever Git sets here.
+    pub(super) fn follows(&self, value: &Value) -> bool {
+        let git: Option<Vec<&Value>> = self.frames.iter().map(|f| f.desired).collect();
+        git.is_some_and(|trail| self.policy.schema.follows(self.policy.gvk, &self.path, &trail, value))
     }
 
     /// Whether the server fills in this value, seen the side that `of` takes from the frames.

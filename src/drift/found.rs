@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     LeafClass, ListKind, Writer,
-    compare::{Taken, Walk},
+    compare::{Frame, Taken, Walk},
     judge::Sides,
     lists,
     owners::{Entry, Owners, Place},
@@ -52,7 +52,8 @@ impl Found {
         let deployer = first(Writer::Deployer);
         let dropped = entries.iter().copied().find(|e| writer(e) == Writer::Deployer && e.applied());
         let newest = entries.first().map_or(nobody.clone(), |e| who(e));
-        let last_applied = || walk.last_applied().is_some();
+        // A null that was applied and that Git says no more is taken out too, and the default comes.
+        let last_applied = || walk.applied_at().is_some_and(|v| !v.is_null() || !walk.git_says_null());
         let extra = match (dropped, person) {
             (Some(e), _) => Extra::Dropped(who(e)),
             _ if last_applied() => Extra::Dropped(deployer.map_or(newest.clone(), who)),
@@ -131,6 +132,10 @@ impl<'a> Walk<'a> {
         schema.knows_defaults(gvk, path) && !from_outside
     }
 
+    fn has_default(&self) -> bool {
+        self.policy.schema.default_of(self.policy.gvk, &self.path).is_some()
+    }
+
     /// Whether the deployer merges patches of its own making into the object (kubectl apply, Argo CD by default, Helm 3) instead of
     /// applying server-side. Then members of a mapping stay that it does not name, whatever the schema says of who writes the mapping.
     pub(super) fn merges(&self) -> bool {
@@ -171,7 +176,11 @@ impl<'a> Walk<'a> {
     pub(super) fn dropped_container(&self, unowned: bool, null: bool) -> Option<Who> {
         let owners = self.owners.get_or_init(|| Owners::read(self.managers));
         let places: Vec<Place<'_>> = self.steps.iter().map(Taken::place).collect();
-        let applier = owners.deployers(self.policy.managers).into_iter().find(|e| e.applied() && e.wrote_container(&places));
+        // A field that is a container goes with the last of what was applied in it, an entry of a mapping only if it was applied as such
+        // (structured-merge-diff fieldpath/set.go EnsureNamedFieldsAreMembers).
+        let field = matches!(self.steps.last(), Some(Taken::Key(_))) && !self.policy.schema.is_entry(self.policy.gvk, &self.path);
+        let applied = |e: &&Entry| e.applied() && if field { e.reaches(&places) } else { e.wrote_container(&places) };
+        let applier = owners.deployers(self.policy.managers).into_iter().find(applied);
         let who = |e: &Entry| (Some(e.name()), Some(e.writer(self.policy.managers)), e.time());
         if let Some(e) = applier {
             return (unowned && !null).then(|| who(e));
@@ -183,16 +192,26 @@ impl<'a> Walk<'a> {
         let updater = owners.deployers(self.policy.managers).into_iter().find(|e| e.wrote_container(&places));
         match (self.applied_text.is_some(), updater) {
             (true, _) if self.last_applied().is_some() => Some(updater.map_or((None, None, None), who)),
-            // Of a custom resource it is known which mappings come to be by a default. This one did not.
-            (false, Some(e)) if self.policy.schema.is_custom(self.policy.gvk) && self.knows_defaults() => Some(who(e)),
+            // Of a custom resource it is known which mappings come to be by a default. This one did not, or who created the object owns it with that.
+            (false, Some(e)) if self.policy.schema.is_custom(self.policy.gvk) && self.knows_defaults() && !self.has_default() => Some(who(e)),
             _ => None,
         }
     }
 
     /// What was last applied client-side at the place at hand.
     pub(super) fn last_applied(&self) -> Option<Value> {
+        self.applied_at().filter(|v| !v.is_null()).cloned()
+    }
+
+    /// Whether Git says null at the place at hand.
+    fn git_says_null(&self) -> bool {
+        let (Some(Frame { desired: Some(container), .. }), Some(Taken::Key(key))) = (self.frames.last(), self.steps.last()) else { return false };
+        container.get(*key).is_some_and(Value::is_null)
+    }
+
+    fn applied_at(&self) -> Option<&Value> {
         let root = self.applied.get_or_init(|| self.applied_text.and_then(|t| serde_json::from_str(t).ok())).as_ref()?;
-        let at = self.steps.iter().try_fold(root, |value, step| match step {
+        self.steps.iter().try_fold(root, |value, step| match step {
             Taken::Key(key) => value.get(*key),
             Taken::Index(n) => value.get(*n),
             Taken::Value(wanted, _) => value.as_array()?.iter().find(|v| key_text(v) == key_text(wanted)),
@@ -202,7 +221,6 @@ impl<'a> Walk<'a> {
                     have.is_some() && have == lists::key_value(item, k, default.as_deref())
                 })
             }),
-        });
-        at.filter(|v| !v.is_null()).cloned()
+        })
     }
 }

@@ -13,7 +13,7 @@ use super::{
     owners::Place,
     rules::{Facts, Ownership, RULES},
     switches::{ORIGIN, switched_off},
-    values::{is_encrypted, key_text},
+    values::{is_encrypted, key_text, same},
 };
 use crate::object::{FieldPath, Step, Text};
 
@@ -40,6 +40,9 @@ impl<'a> Walk<'a> {
         let unset = self.unset(desired);
         if unset && self.is_default(observed, |f| f.observed) {
             return;
+        }
+        if self.follows(observed) {
+            return self.silence(0, (Some(desired), Some(observed)), None);
         }
         self.judge(LeafClass::Changed, Some(desired), Some(observed), unset);
     }
@@ -136,7 +139,8 @@ impl<'a> Walk<'a> {
 
     /// What the deployer wrote as an empty mapping and Git dropped, with nothing in it but what nobody owns.
     pub(super) fn dropped_whole(&mut self, observed: &Value, unowned: bool, null: bool) {
-        if self.policy.schema.default_of(self.policy.gvk, &self.path).is_some() {
+        // Where the default of the container itself is what is there already, it only changes hands.
+        if self.policy.schema.default_of(self.policy.gvk, &self.path).is_some_and(|default| same(&default, observed)) {
             return;
         }
         let Some((owner, writer, time)) = self.dropped_container(unowned, null) else { return };

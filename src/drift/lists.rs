@@ -1,6 +1,6 @@
 //! How the items of two lists are paired. pure
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde_json::Value;
 
@@ -39,12 +39,40 @@ fn same_keys(a: &Value, b: &Value, keys: &Keys) -> bool {
     })
 }
 
-/// Pairs by keys, repeated keys in their order. `None` if an item has no keys: such a list can only be compared by position.
+/// Pairs by keys, items of a repeated key by what they say. `None` if an item has no keys: such a list can only be compared by position.
 pub fn by_keys(desired: &[Value], observed: &[Value], keys: &Keys) -> Option<Pairs> {
     if desired.len() == observed.len() && desired.iter().zip(observed).all(|(d, o)| same_keys(d, o, keys)) {
         return Some((0..desired.len()).map(|i| (Some(i), Some(i))).collect());
     }
-    Some(pair(&keys_of(desired, keys)?, &keys_of(observed, keys)?))
+    let (wanted, there) = (keys_of(desired, keys)?, keys_of(observed, keys)?);
+    let pairs = pair(&wanted, &there);
+    // Of items that repeat a key those belong together that say the same.
+    let repeats = |all: &[Vec<String>]| all.iter().collect::<HashSet<_>>().len() < all.len();
+    Some(if repeats(&wanted) || repeats(&there) { alike(desired, observed, (&wanted, &there)) } else { pairs })
+}
+
+/// Pairs items of one key by how much they say the same, equal ones first.
+fn alike(desired: &[Value], observed: &[Value], (wanted, there): (&[Vec<String>], &[Vec<String>])) -> Pairs {
+    let members = |v: &Value| v.as_object().map_or(0, serde_json::Map::len);
+    let shared = |d: &Value, o: &Value| d.as_object().map_or(0, |d| d.iter().filter(|(k, v)| o.get(*k).is_some_and(|w| same(v, w))).count());
+    let mut candidates: Vec<(usize, usize, usize)> = Vec::new();
+    let mut by_key: HashMap<&Vec<String>, Vec<usize>> = HashMap::new();
+    there.iter().enumerate().for_each(|(o, key)| by_key.entry(key).or_default().push(o));
+    for (d, key) in wanted.iter().enumerate() {
+        let found = by_key.get(key).into_iter().flatten();
+        // What is not shared on either side speaks against a pair.
+        candidates.extend(found.map(|&o| (members(&desired[d]) + members(&observed[o]) - 2 * shared(&desired[d], &observed[o]), d, o)));
+    }
+    candidates.sort_unstable();
+    let mut of_desired = vec![None; desired.len()];
+    let mut taken = vec![false; observed.len()];
+    for (_, d, o) in candidates {
+        if of_desired[d].is_none() && !taken[o] {
+            (of_desired[d], taken[o]) = (Some(o), true);
+        }
+    }
+    let pairs = of_desired.into_iter().enumerate().map(|(d, o)| (Some(d), o));
+    pairs.chain(taken.iter().enumerate().filter(|(_, taken)| !**taken).map(|(o, _)| (None, Some(o)))).collect()
 }
 
 fn pair<K: std::hash::Hash + Eq>(desired: &[K], observed: &[K]) -> Pairs {
@@ -134,6 +162,17 @@ mod tests {
         assert_eq!(by_keys(&twice, &twice[..1], &keys), Some(vec![(Some(0), Some(0)), (Some(1), None)]));
         assert_eq!(by_keys(&twice, &list(json!(["x"])), &keys), None);
         assert_eq!(by_keys(&list(json!([{"name": {}}])), &twice, &keys), None);
+    }
+
+    #[test]
+    fn of_items_that_repeat_a_key_those_belong_together_that_say_the_same() {
+        let keys = [("name".into(), None)];
+        let git = list(json!([{"name": "A", "value": "1"}, {"name": "B", "value": "2", "more": 1}]));
+        let live = list(json!([{"name": "B", "value": "1"}, {"name": "B", "value": "2"}]));
+        assert_eq!(by_keys(&git, &live, &keys), Some(vec![(Some(0), None), (Some(1), Some(1)), (None, Some(0))]));
+        let twice = list(json!([{"name": "A", "value": "1"}, {"name": "A", "value": "2"}, {"name": "B"}]));
+        let turned = list(json!([{"name": "B"}, {"name": "A", "value": "2"}, {"name": "A", "value": "1"}]));
+        assert_eq!(by_keys(&twice, &turned, &keys), Some(vec![(Some(0), Some(2)), (Some(1), Some(1)), (Some(2), Some(0))]));
     }
 
     #[test]

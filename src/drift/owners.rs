@@ -83,6 +83,11 @@ impl Entry {
         self.node(path).is_some_and(|node| node.is_empty() || node.contains_key("."))
     }
 
+    /// Whether it wrote something at this place or in it, be that still there or not.
+    pub fn reaches(&self, path: &[Place<'_>]) -> bool {
+        self.node(path).is_some()
+    }
+
     /// What lies at a place, if it is named there.
     fn node(&self, path: &[Place<'_>]) -> Option<&Map<String, Value>> {
         path.iter().try_fold(&self.fields, |node, place| Self::below(node, place)?.as_object())

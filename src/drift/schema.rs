@@ -106,6 +106,10 @@ impl Schema for Builtin {
         Self::view(gvk).is_some_and(|view| view.fills(&defaults::Spot { kind: &gvk.gk.kind, path, trail }, value))
     }
 
+    fn follows(&self, gvk: &Gvk, path: &[&str], git: &[&Value], value: &Value) -> bool {
+        Self::view(gvk).is_some_and(|view| view.follows(&defaults::Spot { kind: &gvk.gk.kind, path, trail: git }, value))
+    }
+
     fn is_whole(&self, gvk: &Gvk, path: &[&str]) -> bool {
         Self::at(gvk, path).is_some_and(|(view, path)| view.is_whole(path))
     }

@@ -34,6 +34,8 @@ enum Source {
     Suffixed(Reference, Text),
     /// Nothing: whatever is set, the server takes it out.
     Nothing,
+    /// What another field has that Git sets: the two are one field under two names, and the other wins.
+    Follows(Reference),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -104,6 +106,12 @@ impl DefaultRule {
         self.value.is(spot, trail, value) && self.when.iter().all(|c| c.holds(spot, trail, entry))
     }
 
+    /// Whether the server makes this value of what stands beside the field, whatever the field itself says.
+    pub fn decides(&self, spot: &Spot<'_>, value: &Value) -> bool {
+        let Source::Follows(other) = &self.value else { return false };
+        other.find(spot.trail).is_some_and(|v| same(v, value)) && self.when.iter().all(|c| c.holds(spot, spot.trail, false))
+    }
+
     pub(super) fn size(&self) -> usize {
         size_of::<Self>() + self.when.len() * size_of::<Condition>() + self.constant().map_or(0, bytes_of)
     }
@@ -124,6 +132,7 @@ impl Source {
             "entry" => Self::Entry(at(argument)),
             "pull_policy" => Self::PullPolicy(at(argument)),
             "lower" => Self::Lower(at(argument)),
+            "follows" => Self::Follows(at(argument)),
             "suffixed" => {
                 let (field, suffix) = argument.split_once(',')?;
                 Self::Suffixed(at(field), suffix.trim().into())
@@ -143,6 +152,8 @@ impl Source {
                 spot.path.last().zip(source).and_then(|(key, map)| map.get(*key)).is_some_and(|v| same(v, value))
             }
             Self::Nothing => true,
+            // It is no default: what Git sets decides.
+            Self::Follows(_) => false,
             Self::PullPolicy(at) => value == pull_policy(text(at).unwrap_or_default()),
             Self::Lower(at) => text(at).zip(value.as_str()).is_some_and(|(other, v)| v == other.to_lowercase()),
             Self::Suffixed(at, suffix) => {

@@ -204,6 +204,22 @@ impl Index {
         Some(place)
     }
 
+    /// Whether a place has room for everything that one of another index may hold. `met` holds pairs of types that are being looked at.
+    pub(super) fn covers(&self, own: Node, other: &Self, theirs: Node, met: &mut HashSet<(TypeId, TypeId)>) -> bool {
+        match (own, theirs) {
+            (Node::Any, _) | (Node::Scalar(_), Node::Scalar(_)) => true,
+            (Node::Struct(a), Node::Struct(b)) if !met.insert((a, b)) => true,
+            (Node::Struct(a), Node::Struct(b)) => {
+                let (Some(a), Some(b)) = (self.of(a), other.of(b)) else { return false };
+                let field = |name: &str| a.fields.binary_search_by(|f| (*f.name).cmp(name)).ok().map(|at| a.fields[at].node);
+                (a.open || !b.open) && b.fields.iter().all(|f| field(&f.name).map_or(a.open, |node| self.covers(node, other, f.node, met)))
+            }
+            (Node::Map(a), Node::Map(b)) => self.map(a).zip(other.map(b)).is_some_and(|(a, b)| self.covers(a.of, other, b.of, met)),
+            (Node::List(a), Node::List(b)) => self.list(a).zip(other.list(b)).is_some_and(|(a, b)| self.covers(a.of, other, b.of, met)),
+            _ => false,
+        }
+    }
+
     /// Bytes that the index holds, names counted once.
     pub fn size(&self) -> usize {
         let mut names: HashMap<*const u8, usize> = HashMap::new();

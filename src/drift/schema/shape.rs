@@ -1,6 +1,6 @@
 //! One kind in one version, to be asked while two objects are compared. pure
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use serde_json::Value;
 
@@ -64,6 +64,11 @@ impl Shape {
     /// Whether the type has no field of this name, whoever says so.
     pub fn knows_no(&self, path: &[&str]) -> bool {
         self.index.find(self.root, path).is_some_and(|p| p.dropped)
+    }
+
+    /// Whether it has a place for everything that another version's shape has one for.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.print == other.print || self.index.covers(Node::Struct(self.root), &other.index, Node::Struct(other.root), &mut HashSet::new())
     }
 
     pub(super) fn view(&self) -> View<'_> {
@@ -155,6 +160,11 @@ impl<'a> View<'a> {
         }
     }
 
+    pub(super) fn follows(self, spot: &Spot<'_>, value: &Value) -> bool {
+        let rules = self.find(spot.path).and_then(|p| p.field).map_or(&[][..], |f| self.index.rules(f.defaults));
+        rules.iter().any(|r| r.decides(spot, value))
+    }
+
     pub(super) fn is_whole(self, path: &[&str]) -> bool {
         match self.find(path).map(|p| p.node) {
             Some(Node::Struct(n)) => self.index.of(n).is_some_and(|t| t.atomic),
@@ -208,6 +218,10 @@ impl Schema for Shape {
 
     fn fills(&self, gvk: &Gvk, path: &[&str], trail: &[&Value], value: &Value) -> bool {
         self.view().fills(&Spot { kind: &gvk.gk.kind, path, trail }, value)
+    }
+
+    fn follows(&self, gvk: &Gvk, path: &[&str], git: &[&Value], value: &Value) -> bool {
+        self.view().follows(&Spot { kind: &gvk.gk.kind, path, trail: git }, value)
     }
 
     fn is_entry(&self, _gvk: &Gvk, path: &[&str]) -> bool {

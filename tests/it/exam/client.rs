@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, thread, time::Duration};
 use serde_json::{Value, json};
 
 use super::{
-    api::label,
+    api::{Refusal, label},
     edits::{Edit, Op},
     run::{Exam, Placed, Way},
     verdicts::theirs,
@@ -14,22 +14,24 @@ use super::{
 /// Where kubectl keeps the last manifest.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Gives kubectl the last manifest of what was installed as Helm does it.
+/// Gives kubectl the last manifest of an object that was installed as Helm does it: Helm keeps it elsewhere, where no edit of the object reaches it.
+fn reminded(exam: &Exam<'_>, way: Way, desired: &Value, live: Value) -> Result<Value, Refusal> {
+    if way != Way::Helm || live["metadata"]["annotations"].get(LAST_APPLIED).is_some() {
+        return Ok(live);
+    }
+    exam.api.merge(desired, "exam", &json!({"metadata": {"annotations": {LAST_APPLIED: desired.to_string()}}}))
+}
+
+/// The same of all.
 pub fn remember(exam: &Exam<'_>, mut placed: Vec<Placed>) -> Vec<Placed> {
-    placed.retain_mut(|p| {
-        if p.way != Way::Helm {
-            return true;
+    placed.retain_mut(|p| match reminded(exam, p.way, &p.desired, p.live.clone()) {
+        Ok(live) => {
+            p.live = live;
+            true
         }
-        let patch = json!({"metadata": {"annotations": {LAST_APPLIED: p.desired.to_string()}}});
-        match exam.api.merge(&p.desired, "exam", &patch) {
-            Ok(live) => {
-                p.live = live;
-                true
-            }
-            Err(why) => {
-                exam.with(|o| o.unplaced.push(format!("helm {}: {}", label(&p.desired), why.message)));
-                false
-            }
+        Err(why) => {
+            exam.with(|o| o.unplaced.push(format!("helm {}: {}", label(&p.desired), why.message)));
+            false
         }
     });
     placed
@@ -97,6 +99,7 @@ fn predict(exam: &Exam<'_>, manifests: &[Value]) -> BTreeMap<String, Value> {
 pub fn rounds(exam: &Exam<'_>, mut placed: Vec<Placed>) {
     let mut dice: Vec<_> = placed.iter().map(|p| exam.dice(p)).collect();
     for round in 0..exam.plan().rounds {
+        placed.iter_mut().for_each(|p| p.live = exam.now(p));
         let git: Vec<(Placed, Edit, Value)> = placed
             .iter()
             .zip(&mut dice)
@@ -122,7 +125,8 @@ fn live_round(exam: &Exam<'_>, placed: &mut [Placed], dice: &mut [super::edits::
     let mut edited: Vec<(usize, Edit, Value)> = Vec::new();
     for (n, (p, dice)) in placed.iter_mut().zip(dice).enumerate() {
         let Some(edit) = exam.draw(&p.live, dice) else { continue };
-        match exam.api.json_patch(&p.desired, person, &edit.forward()) {
+        let edited_live = exam.api.json_patch(&p.desired, person, &edit.forward()).and_then(|live| reminded(exam, p.way, &p.desired, live));
+        match edited_live {
             Ok(live) if theirs(&p.live, &live).is_empty() => p.live = live,
             Ok(live) => edited.push((n, edit, live)),
             Err(_) => exam.with(|o| o.refused += 1),
@@ -135,7 +139,8 @@ fn live_round(exam: &Exam<'_>, placed: &mut [Placed], dice: &mut [super::edits::
             let mine = exam.ours(p.way, &p.desired, live);
             exam.hold(p.way, &p.desired, &mine, live, then, edit, person);
         }
-        match exam.api.json_patch(&p.desired, person, &edit.backward()).or_else(|_| exam.api.replace(&p.live, person)) {
+        let back = exam.api.json_patch(&p.desired, person, &edit.backward()).or_else(|_| exam.api.replace(&p.live, person));
+        match back.and_then(|live| reminded(exam, p.way, &p.desired, live)) {
             Ok(back) => p.live = back,
             Err(why) => {
                 let line = format!("{} {} after {person} {:?} {}: {}", p.way.name(), label(&p.desired), edit.op, edit.pointer, why.message);

@@ -146,6 +146,12 @@ fn loses(set: &Value, kept: Option<&Value>) -> bool {
     }
 }
 
+/// Whether somebody has written the object in another version than the one that Git names.
+fn written_in_another_version(live: &Value, desired: &Value) -> bool {
+    let entries = live["metadata"]["managedFields"].as_array();
+    entries.into_iter().flatten().any(|e| e["apiVersion"] != desired["apiVersion"])
+}
+
 /// Kinds whose names are tied to their content: examined in one way only.
 fn has_fixed_name(manifest: &Value) -> bool {
     matches!(kind(manifest), "CustomResourceDefinition" | "APIService" | "IPAddress")
@@ -162,10 +168,12 @@ impl<'a> Exam<'a> {
     pub fn run(mut self, manifests: &[Value]) -> Outcome {
         let placed = self.place(manifests);
         self.calm(&placed);
-        let definitions: Vec<Value> = placed.iter().filter(|p| kind(&p.desired) == "CustomResourceDefinition").map(|p| p.live.clone()).collect();
+        let defines = |p: &Placed| kind(&p.desired) == "CustomResourceDefinition";
+        let definitions: Vec<Value> = placed.iter().filter(|p| defines(p)).map(|p| p.live.clone()).collect();
         self.schemata = self.api.schemata(&self.plane.admin(), &definitions);
         let placed = self.silence(placed);
         let (others, merged): (Vec<Placed>, Vec<Placed>) = placed.into_iter().partition(|p| p.way == Way::Apply);
+        let (definitions, others): (Vec<Placed>, Vec<Placed>) = others.into_iter().partition(defines);
         let merged = client::remember(&self, merged);
         let next = AtomicUsize::new(0);
         thread::scope(|scope| {
@@ -178,6 +186,8 @@ impl<'a> Exam<'a> {
                 });
             }
         });
+        // Alone: what is edited in a definition decides what the server makes of objects of its kind.
+        definitions.iter().for_each(|placed| self.edit(placed));
         self.out.into_inner().expect("the outcome")
     }
 
@@ -309,12 +319,17 @@ impl<'a> Exam<'a> {
         Dice::new(self.plan.seed, &format!("{} {}", placed.way.name(), label(&placed.desired)))
     }
 
+    /// The object as it is at this moment: controllers write the status when they come round.
+    pub fn now(&self, placed: &Placed) -> Value {
+        self.api.live(&placed.desired).unwrap_or_else(|_| placed.live.clone())
+    }
+
     fn edit(&self, placed: &Placed) {
         let mut dice = self.dice(placed);
         for _ in 0..self.plan.git {
             let Some(edit) = self.draw(&placed.desired, &mut dice) else { continue };
             let Some(desired) = edit.on(&placed.desired) else { continue };
-            self.ask(placed.way, &desired, &placed.live, &edit, "git");
+            self.ask(placed.way, &desired, &self.now(placed), &edit, "git");
         }
         let mut placed = placed.clone();
         for n in 0..self.plan.live {
@@ -371,9 +386,12 @@ impl<'a> Exam<'a> {
             dropped: dropped.as_deref(),
             merged: Some(desired).filter(|_| way != Way::Apply),
             taken: way == Way::Helm && who == "git" && edit.op == Op::Delete,
+            deleted: who == "git" && edit.op == Op::Delete,
             forgotten: way == Way::Client && live["metadata"]["annotations"].get(client::LAST_APPLIED).is_none(),
+            desired,
+            converted: way == Way::Apply && written_in_another_version(live, desired),
         };
-        let standing = stand(mine, &changes, &asked);
+        let standing = stand(&*self.schemata.of(desired), mine, &changes, &asked);
         self.with(|o| {
             o.asked += 1;
             match standing {

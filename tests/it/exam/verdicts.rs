@@ -129,11 +129,35 @@ pub fn empty(value: &Value) -> bool {
     }
 }
 
-/// Whether the server only fills in what takes the place of a field beside it that goes, which is told.
-fn filled_in(change: &Change, all: &[Change]) -> bool {
+/// Whether the server only fills in what goes with a field beside it that changes, which is told: a default, not what Git sets.
+fn filled_in(change: &Change, asks: &[(String, LeafClass)], desired: &Value) -> bool {
     let parent = |p: &str| p.rsplit_once('/').map(|(parent, _)| parent.to_owned());
-    change.now.is_null() && all.iter().any(|c| c.then.is_null() && parent(&c.path) == parent(&change.path))
+    !change.then.is_null() && asks.iter().any(|(a, _)| parent(a) == parent(&change.path)) && !sets(desired, &change.path, &change.then)
 }
+
+/// Whether a field's own default gives way to what the default of a container around it has there.
+fn by_default_of_a_branch(schema: &dyn Schema, gvk: &Gvk, change: &Change) -> bool {
+    let steps: Vec<&str> = change.path.split('/').collect();
+    if schema.default_of(gvk, &steps).as_ref() != Some(&change.now) {
+        return false;
+    }
+    let has =
+        |n: usize| schema.default_of(gvk, &steps[..n]).is_some_and(|d| steps[n..].iter().try_fold(&d, |v, step| v.get(*step)) == Some(&change.then));
+    (1..steps.len()).any(has)
+}
+
+/// Whether a value stands in any place of this schema path.
+fn sets(value: &Value, path: &str, wanted: &Value) -> bool {
+    let Some((step, rest)) = path.split_once('/').or((!path.is_empty()).then_some((path, ""))) else { return value == wanted };
+    match value {
+        Value::Array(items) if step == "*" => items.iter().any(|i| sets(i, rest, wanted)),
+        Value::Object(members) => members.get(&step.replace("~1", "/").replace("~0", "~")).is_some_and(|v| sets(v, rest, wanted)),
+        _ => false,
+    }
+}
+
+/// The names under which a pod template has its service account: the server fills in each from the other.
+const TWO_NAMES: [&str; 2] = ["spec/serviceAccount", "spec/serviceAccountName"];
 
 /// What was asked.
 #[derive(Clone, Copy, Debug)]
@@ -144,8 +168,14 @@ pub struct Asked<'a> {
     pub merged: Option<&'a Value>,
     /// Whether Git dropped something of which only the last manifest tells, which the engine does not have.
     pub taken: bool,
+    /// Whether Git dropped something.
+    pub deleted: bool,
     /// Whether kubectl's own copy of the last manifest is gone, so that kubectl does not know what it once applied.
     pub forgotten: bool,
+    /// Git's manifest.
+    pub desired: &'a Value,
+    /// Whether the deployer applies and somebody else has written the object in another version.
+    pub converted: bool,
 }
 
 /// Whether a list of ports has one number twice: kubectl merges ports by their number alone (k8s#39188).
@@ -162,10 +192,12 @@ fn repeats_ports(value: &Value) -> bool {
 }
 
 /// Holds our answer against the server's.
-pub fn stand(mine: &Comparison, changes: &[Change], asked: &Asked<'_>) -> Standing {
-    let Asked { dropped, merged, taken, forgotten } = *asked;
+pub fn stand(schema: &dyn Schema, mine: &Comparison, changes: &[Change], asked: &Asked<'_>) -> Standing {
+    let Asked { dropped, merged, taken, deleted, forgotten, desired, converted } = *asked;
     let asking = mine.leaves.iter().filter(|l| !l.is_addition() && l.class != LeafClass::UnknownField);
     let asks: Vec<(String, LeafClass)> = asking.map(|l| (leaf_path(l), l.class)).collect();
+    let text = |key: &str| desired[key].as_str().unwrap_or_default();
+    let gvk = Gvk::parse(text("apiVersion"), text("kind"));
     let mut reason = None;
     let mut disputed: Vec<(String, &'static str)> = Vec::new();
     for change in changes.iter().filter(|c| !asks.iter().any(|(a, _)| related(a, &c.path))) {
@@ -177,23 +209,29 @@ pub fn stand(mine: &Comparison, changes: &[Change], asked: &Asked<'_>) -> Standi
             reason = Some("spelling");
         } else if empty(&change.now) && empty(&change.then) {
             reason = Some("empty");
-        } else if filled_in(change, changes) {
+        } else if filled_in(change, &asks, desired) {
             reason = Some("default");
         } else if knows_more(mine) {
             reason = Some("rule");
         } else if taken && mine.silenced.iter().any(|s| s.rule == "controller_owned") {
             reason = Some("taken over");
+        } else if deleted && by_default_of_a_branch(schema, &gvk, change) {
+            reason = Some("default");
         } else {
             disputed.push((change.path.clone(), "server"));
         }
     }
-    for (ask, class) in asks.into_iter().filter(|(a, _)| !changes.iter().any(|c| related(a, &c.path))) {
+    for (ask, class) in asks.iter().filter(|(a, _)| !changes.iter().any(|c| related(a, &c.path))).cloned() {
         if dropped.is_some_and(|d| related(d, &ask)) {
             reason = Some("dropped");
         } else if merged.is_some_and(repeats_ports) && ask.ends_with("ports/*") {
             reason = Some("merge key");
         } else if forgotten && class == LeafClass::Removed {
             reason = Some("forgotten");
+        } else if converted && class == LeafClass::Removed {
+            reason = Some("conversion");
+        } else if class == LeafClass::Removed && TWO_NAMES.iter().any(|name| ask.ends_with(name)) {
+            reason = Some("two names");
         } else {
             disputed.push((ask, "snapgap"));
         }
