@@ -15,6 +15,7 @@ mod drift_axis;
 pub mod explain;
 mod fast;
 mod imports;
+mod in_full;
 mod join;
 pub mod memo;
 mod neighbours;

@@ -79,9 +79,16 @@ impl Bridge {
             How::Percentage => {
                 percentage(spec)?;
                 // Metrics and behaviour that version 1 has no fields for are kept in annotations, in a form of their own.
-                let annotations = value.pointer("/metadata/annotations").and_then(Value::as_object);
-                if annotations.is_some_and(|a| a.keys().any(|k| k.starts_with(ROUND_TRIP))) {
-                    return None;
+                if let Some(annotations) = value.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+                    STATUS.iter().for_each(|key| drop(annotations.remove(*key)));
+                    if annotations.keys().any(|k| k.starts_with(ROUND_TRIP)) {
+                        return None;
+                    }
+                    if annotations.is_empty()
+                        && let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut)
+                    {
+                        metadata.remove("annotations");
+                    }
                 }
             }
             How::Backends => backends(spec)?,
@@ -112,6 +119,9 @@ impl Bridge {
 
 /// Annotations in which autoscaling/v1 keeps what it has no fields for.
 const ROUND_TRIP: &str = "autoscaling.alpha.kubernetes.io/";
+
+/// Those of them that hold status (pkg/apis/autoscaling/annotations.go): never compared, like all status.
+const STATUS: [&str; 2] = ["autoscaling.alpha.kubernetes.io/conditions", "autoscaling.alpha.kubernetes.io/current-metrics"];
 
 fn percentage(spec: &mut Map<String, Value>) -> Option<()> {
     if let Some(percent) = spec.remove("targetCPUUtilizationPercentage").filter(|p| !p.is_null()) {
@@ -200,6 +210,13 @@ mod tests {
                 json!({"spec":{"backend":old,"rules":[{"host":"a","http":{"paths":[{"path":"/","backend":{"serviceName":"web","servicePort":"http"}}]}}]}}),
                 Some(json!({"spec":{"defaultBackend":new,"rules":[{"host":"a","http":{"paths":[{"path":"/","pathType":"ImplementationSpecific",
                     "backend":{"service":{"name":"web","port":{"name":"http"}}}}]}}]}})),
+            ),
+            (
+                "autoscaling/v1",
+                "HorizontalPodAutoscaler",
+                "v2",
+                json!({"metadata":{"name":"a","annotations":{"autoscaling.alpha.kubernetes.io/conditions":"[]"}},"spec":{"maxReplicas":5}}),
+                Some(json!({"metadata":{"name":"a"},"spec":{"maxReplicas":5}})),
             ),
             ("networking.k8s.io/v1beta1", "Ingress", "v1", json!({"spec":{"defaultBackend":new}}), Some(json!({"spec":{"defaultBackend":new}}))),
             ("networking.k8s.io/v1beta1", "Ingress", "v1", json!({"spec":{"backend":{"serviceName":"web","servicePort":[80]}}}), None),

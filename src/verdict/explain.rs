@@ -1,16 +1,19 @@
 //! Every piece of evidence for one object: file, line, commit, owner, each backup's copy, three diffs, what a restore would do. pure
 
 mod never;
+mod restored;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use restored::RestoreEffect;
+
 use super::{
     Inputs, Memo,
     compared::{Other, body_unread, hide, show},
-    copies::{Asked, Copy},
+    copies::Asked,
     join::{Case, Join},
 };
 use crate::{
@@ -221,28 +224,6 @@ pub struct SilencedLeaf {
     pub owner: Option<Text>,
 }
 
-/// What a restore would do to an object now (Velero pkg/restore/restore.go `restoreItem`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RestoreEffect {
-    /// No usable backup holds it: nothing.
-    Nothing,
-    /// The cluster does not have it: it is created as the backup holds it.
-    Create,
-    /// It exists and is the same: nothing.
-    SkipSame,
-    /// It exists and differs: it is left alone with a warning, and overwritten only with `existingResourcePolicy: update`.
-    SkipDiffers,
-    /// It exists and differs: with `existingResourcePolicy: update` it is patched to what the backup holds, which rolls it back.
-    Overwrite,
-    /// It exists and differs: of a ServiceAccount, the backup's secrets, labels and annotations are added, and what the cluster has wins.
-    Merge,
-    /// Velero never restores it: by its kind, or because Kubernetes makes it.
-    NeverRestored,
-    /// It cannot be said.
-    Unknown,
-}
-
 /// Every piece of evidence for one object of a report that was judged from the same inputs; `None` if the report does not know it.
 pub fn explain(inputs: &Inputs<'_>, report: &Report, id: &ObjectId) -> Option<Explanation> {
     let object = report.objects.iter().find(|o| o.id == *id)?.clone();
@@ -369,7 +350,7 @@ impl Teller<'_, '_> {
             Ok(archive) => match (archive.objects.get(&self.case.id), covers(b)) {
                 (Some(copy), _) => Holds::Copy {
                     same_as_git: self.against(copy, false).filter(|c| c.unjudged.is_none()).map(|c| super::compared::agrees(&c)),
-                    same_as_live: self.case.live.body().map(|l| l.content.print() == copy.content.print()),
+                    same_as_live: self.case.live.body().and_then(|l| self.join.engine.same_in_full(l, copy).ok()),
                 },
                 _ if error(b).is_some() => Holds::Missing { error: error(b) },
                 (None, Coverage::In) => Holds::Missing { error: None },
@@ -405,15 +386,16 @@ impl Teller<'_, '_> {
             }
         }
         if let (Some((live_label, live)), Some((label, copy))) = (&live, &held) {
+            let same = self.join.engine.same_in_full(live, copy);
             out.push(Diff {
                 left_label: label.clone(),
                 right_label: live_label.clone(),
                 left: self.shown(&copy.content.value()),
                 right: self.shown(&live.content.value()),
-                equal: live.content.print() == copy.content.print(),
+                equal: matches!(same, Ok(true)),
                 leaves: Vec::new(),
                 silenced: Vec::new(),
-                unjudged: None,
+                unjudged: same.err(),
             });
         }
         out
@@ -454,31 +436,6 @@ impl Teller<'_, '_> {
             leaves: comparison.leaves.iter().map(leaf).collect(),
             silenced: comparison.silenced.iter().flat_map(|s| s.listed.iter().map(move |q| silenced(s, q))).collect(),
             unjudged: comparison.unjudged.clone(),
-        }
-    }
-
-    fn restore(&self, update: bool) -> RestoreEffect {
-        let differs = match () {
-            () if self.case.id.gk.is("", "ServiceAccount") => RestoreEffect::Merge,
-            () if update => RestoreEffect::Overwrite,
-            () => RestoreEffect::SkipDiffers,
-        };
-        if never::by_kind(&self.case.id) {
-            return RestoreEffect::NeverRestored;
-        }
-        match self.case.copies.held().map(|(_, copy)| copy.whole()) {
-            Some(Err(_)) => return RestoreEffect::Unknown,
-            Some(Ok(copy)) if never::made_by_kubernetes(&self.case.id, &copy.content.value()) => return RestoreEffect::NeverRestored,
-            _ => {}
-        }
-        match (&self.case.copies.answers[..], &self.case.live) {
-            ([Copy::Missing(_) | Copy::Wanted(_) | Copy::Outside], _) => RestoreEffect::Nothing,
-            ([Copy::Held(..)], super::sides::Cluster::Absent) => RestoreEffect::Create,
-            ([Copy::Held(_, copy)], super::sides::Cluster::Present(live)) if !live.meta.partial && copy.content.print() == live.content.print() => {
-                RestoreEffect::SkipSame
-            }
-            ([Copy::Held(..)], super::sides::Cluster::Present(live)) if !live.meta.partial => differs,
-            _ => RestoreEffect::Unknown,
         }
     }
 }

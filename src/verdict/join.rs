@@ -118,6 +118,8 @@ pub(super) struct Case<'a> {
     pub namespaced: Option<bool>,
     /// It is no longer in Git, and a mark on it says to pass over that.
     pub extraneous: bool,
+    /// Why it cannot be said whether the backup's copy is what runs, if so.
+    unlike: Option<Failure>,
     possible: Possible,
 }
 
@@ -277,6 +279,7 @@ impl<'a> Join<'a> {
             plural_group: plural_group.clone(),
             namespaced: *namespaced,
             extraneous: false,
+            unlike: None,
             possible: Possible::default(),
         }
     }
@@ -330,17 +333,19 @@ impl<'a> Join<'a> {
         let held = case.copies.held().map(|(_, object)| object);
         let same_as_git = case.trio.as_ref().and_then(|t| t.backup.as_ref()).filter(|o| o.unjudged.is_none()).map(|o| o.holds);
         let same_as_live = match (&case.live, held) {
-            (Cluster::Present(live), Some(held)) if !live.meta.partial => Some(live.content.print() == held.content.print()),
-            (Cluster::Absent, Some(_)) => Some(true),
+            (Cluster::Present(live), Some(held)) if !live.meta.partial => Some(self.engine.same_in_full(live, held)),
+            (Cluster::Absent, Some(_)) => Some(Ok(true)),
             _ => None,
         };
-        let candidates = case.copies.candidates(same_as_git, same_as_live);
+        let unlike = same_as_live.as_ref().and_then(|same| same.as_ref().err().cloned());
+        let candidates = case.copies.candidates(same_as_git, same_as_live.and_then(Result::ok));
         let possible = possible(git.tri(), case.live.tri(), made.again(), candidates);
         let agreement = case.trio.as_ref().and_then(|t| t.live.as_ref()).filter(|o| o.unjudged.is_none()).map(|o| o.agreement);
         let drift = drift(git.declares(), case.live.tri(), agreement, made.by_controller());
         let case = &mut self.cases[n];
         case.git = git;
         case.extraneous = extraneous;
+        case.unlike = unlike;
         case.made = made;
         case.possible = possible;
         case.drift = drift;
@@ -420,7 +425,7 @@ impl<'a> Join<'a> {
             _ => {}
         }
         if case.recovery == Recovery::Unknown {
-            let unread = || case.unread();
+            let unread = || case.unread().or_else(|| case.unlike.clone());
             if let Some(failure) = case.copies.failure().or_else(unread) {
                 add(Side::Backup, &failure);
             }

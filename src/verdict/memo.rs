@@ -20,7 +20,7 @@ use super::{
 use crate::{
     object::{BodyError, Fingerprint, Object, ObjectId, Packed, Place},
     report::model::Disagreement,
-    witness::Backup,
+    witness::{Backup, Failure},
 };
 
 /// Entries that a memo keeps of each sort if nothing else is asked for: enough for some 200,000 objects.
@@ -43,6 +43,17 @@ pub(super) struct TrioKey {
     pub backup: Option<(Fingerprint, u64)>,
     /// The schemas that the comparisons with the cluster and the backup stand on.
     pub schemas: [Option<PairPrint>; 2],
+}
+
+/// What a comparison of a backup's copy with what runs depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct FullKey {
+    /// Live content.
+    pub live: Fingerprint,
+    /// The copy's content.
+    pub copy: Fingerprint,
+    /// The schemas of both versions.
+    pub schemas: PairPrint,
 }
 
 /// A hash of field managers, or of what was last applied.
@@ -107,6 +118,7 @@ pub struct Memo {
     reused: Cell<usize>,
     trios: RefCell<Cache<TrioKey, Arc<Trio>>>,
     pasts: RefCell<Cache<TrioKey, Past>>,
+    fulls: RefCell<Cache<FullKey, Result<bool, Failure>>>,
     rules: RefCell<Cache<(Fingerprint, u64), Option<usize>>>,
     makers: RefCell<Cache<(Fingerprint, ObjectId), Option<Sought>>>,
     labels: RefCell<Cache<Fingerprint, Arc<Map<String, Value>>>>,
@@ -138,6 +150,7 @@ impl Memo {
             reused: Cell::new(0),
             trios: RefCell::default(),
             pasts: RefCell::default(),
+            fulls: RefCell::default(),
             rules: RefCell::default(),
             makers: RefCell::default(),
             labels: RefCell::default(),
@@ -169,6 +182,7 @@ impl Memo {
         let round = self.round.get();
         self.trios.borrow_mut().sweep(round);
         self.pasts.borrow_mut().sweep(round);
+        self.fulls.borrow_mut().sweep(round);
         self.rules.borrow_mut().sweep(round);
         self.makers.borrow_mut().sweep(round);
         self.labels.borrow_mut().sweep(round);
@@ -217,6 +231,17 @@ impl Memo {
         let (past, reused) = self.try_remember(&self.pasts, key, make)?;
         self.count(reused);
         Ok(past)
+    }
+
+    /// Whether a copy holds exactly what runs, read in different versions.
+    pub(super) fn full(
+        &self,
+        key: FullKey,
+        make: impl FnOnce() -> Result<Result<bool, Failure>, BodyError>,
+    ) -> Result<Result<bool, Failure>, BodyError> {
+        let (same, reused) = self.try_remember(&self.fulls, key, make)?;
+        self.count(reused);
+        Ok(same)
     }
 
     /// Which rule of [`super::derived`] says so, by content alone.

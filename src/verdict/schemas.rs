@@ -30,6 +30,13 @@ impl Known {
         }
     }
 
+    /// Whether the version has no field at this path.
+    pub(super) fn has_no(&self, path: &FieldPath) -> bool {
+        let Self::Shape { shape, .. } = self else { return false };
+        let steps: Vec<&str> = path.0.iter().map(|s| if let Step::Key(key) = s { &**key } else { "*" }).collect();
+        shape.knows_no(&steps)
+    }
+
     /// Fingerprint of everything about the schema that a comparison depends on.
     fn print(&self) -> Option<(Fingerprint, bool)> {
         match self {
@@ -42,7 +49,7 @@ impl Known {
 /// Two versions of one kind.
 pub(super) struct Pair {
     pub wanted: Rc<Known>,
-    other: Option<Rc<Known>>,
+    pub other: Option<Rc<Known>>,
     /// Why the two cannot be compared, if so.
     pub refused: Option<Failure>,
     /// How one of them is said in the version of the other, in which they are then compared.
@@ -60,12 +67,7 @@ impl Pair {
     /// A field that the other side's version does not have cannot be seen there, so nothing can be said of it.
     pub(super) fn checked(&self, comparison: Comparison, other: &Text) -> Comparison {
         let Some(known) = &self.other else { return comparison };
-        let Known::Shape { shape, .. } = &**known else { return comparison };
-        let hidden = |path: &FieldPath| {
-            let steps: Vec<&str> = path.0.iter().map(|s| if let Step::Key(key) = s { &**key } else { "*" }).collect();
-            shape.knows_no(&steps)
-        };
-        match comparison.leaves.iter().find(|l| l.class == LeafClass::Missing && hidden(&l.path)) {
+        match comparison.leaves.iter().find(|l| l.class == LeafClass::Missing && known.has_no(&l.path)) {
             Some(leaf) => {
                 let message = format!("{} is not in version {other}, in which the other side was read", leaf.path);
                 Comparison { unjudged: Some(Failure::new("version_differs", message)), ..Comparison::default() }

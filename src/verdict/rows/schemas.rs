@@ -108,6 +108,65 @@ fn versions_are_compared_where_their_schemas_allow_it() {
 }
 
 #[test]
+fn a_copy_in_another_version_holds_what_runs_if_both_are_known_to_say_the_same() {
+    let said = |held: Vec<Value>, live: Vec<Value>, kind: &str| {
+        let name = live.last().map(|v| v["metadata"]["name"].as_str().expect("a name").to_owned()).expect("one runs");
+        let world = World::new().runs(live).backup(Snapshot::new("nightly", "01:00").holding(held));
+        let said = world.verdict(kind, &name);
+        (said.recovery, said.unknown.iter().map(|u| (u.side, u.reason.to_string())).collect::<Vec<_>>())
+    };
+    let differs = || (Recovery::Unknown, vec![(Side::Backup, "version_differs".to_owned())]);
+    let (same, stale) = ((Recovery::Backup, vec![]), (Recovery::BackupStale, vec![]));
+
+    let scaler = |version: &str, notes: Value, spec: Value| {
+        let mut all = json!({"minReplicas":1,"maxReplicas":5,"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"cart"}});
+        all.as_object_mut().expect("a map").extend(spec.as_object().expect("a map").clone());
+        let mut meta = json!({"name":"a","namespace":"shop"});
+        meta.as_object_mut().expect("a map").extend(notes.as_object().cloned().map(|n| ("annotations".to_owned(), Value::Object(n))));
+        vec![json!({"apiVersion":format!("autoscaling/{version}"),"kind":"HorizontalPodAutoscaler","metadata":meta,"spec":all})]
+    };
+    let cpu = |percent: u32| json!({"metrics":[{"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization","averageUtilization":percent}}}]});
+    let old = |percent: u32| json!({"targetCPUUtilizationPercentage":percent});
+    let note = |key: &str| json!({(format!("autoscaling.alpha.kubernetes.io/{key}")):"[]"});
+    let fast = |mut spec: Value| {
+        spec["behavior"] = json!({"scaleDown":{"stabilizationWindowSeconds":5}});
+        spec
+    };
+    let plain = || Value::Null;
+    for (held, live, want) in [
+        (scaler("v1", plain(), old(70)), scaler("v2", plain(), cpu(70)), same.clone()),
+        (scaler("v1", note("conditions"), old(70)), scaler("v2", plain(), cpu(70)), same.clone()),
+        (scaler("v2", plain(), cpu(70)), scaler("v1", note("conditions"), old(70)), same.clone()),
+        (scaler("v1", plain(), old(60)), scaler("v2", plain(), cpu(70)), stale.clone()),
+        (scaler("v1", plain(), old(70)), scaler("v2", plain(), fast(cpu(70))), stale.clone()),
+        (scaler("v1", note("metrics"), old(70)), scaler("v2", plain(), cpu(70)), differs()),
+        (scaler("v2beta1", plain(), cpu(70)), scaler("v2", plain(), cpu(70)), differs()),
+    ] {
+        assert_eq!(said(held.clone(), live.clone(), "HorizontalPodAutoscaler"), want, "{held:?} {live:?}");
+    }
+
+    let custom = |webhook: bool, old: &[&str], new: &[&str], held: Value, live: Value| {
+        let definition = widgets("example.com", "Widget", webhook, &[("v1", fields(new)), ("v1beta1", fields(old))]);
+        said(vec![object("v1beta1", "Widget", held)], vec![definition, object("v1", "Widget", live)], "Widget")
+    };
+    let size = |text: &str| json!({"size":text});
+    assert_eq!(custom(true, &["size"], &["size"], size("s"), size("s")), same, "the same schema in both");
+    assert_eq!(custom(false, &["size"], &["size"], size("s"), size("t")), stale);
+    assert_eq!(
+        custom(false, &["size"], &["new", "size"], size("s"), json!({"new":"filled","size":"s"})),
+        same,
+        "a field that came is at its default"
+    );
+    assert_eq!(custom(false, &["size"], &["new", "size"], size("s"), json!({"new":"x","size":"s"})), stale, "no copy of that version can hold it");
+    assert_eq!(custom(false, &["old", "size"], &["size"], json!({"old":"x","size":"s"}), size("s")), differs(), "the cluster does not show it");
+    assert_eq!(custom(false, &["old", "size"], &["size"], size("s"), size("s")), differs(), "what the cluster has there was not seen");
+    assert_eq!(custom(false, &["old", "size"], &["size"], size("s"), size("t")), stale);
+    assert_eq!(custom(true, &["size"], &["sizes"], size("s"), json!({"sizes":"s"})), differs(), "a webhook may move fields");
+    let bare = said(vec![object("v1beta1", "Widget", size("s"))], vec![object("v1", "Widget", size("s"))], "Widget");
+    assert_eq!(bare, differs(), "nobody knows the kind");
+}
+
+#[test]
 fn a_changed_schema_compares_the_objects_of_its_kind_again_and_no_others() {
     let world = |size: &[&str], documents: Option<&str>| {
         let definitions = vec![
