@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,7 +21,7 @@ use crate::{
         wire::Wire,
     },
     config,
-    object::{GroupKind, ObjectId, Redactor, admit},
+    object::{GroupKind, Object, ObjectId, Redactor, admit},
     verdict::{Suspect, confirm::writers},
     witness::{Answered, Answers, Failure, Said},
 };
@@ -103,7 +104,7 @@ impl Confirmer {
             let known = self.answers.by_object.get(&s.id).filter(|a| a.key == s.key);
             let holds = known.is_some_and(|a| match a.said {
                 Said::Nothing(_) => waits(self.unanswered.get(&s.id)),
-                Said::Would(_) | Said::Refused(_) => now.duration_since(a.at) < again,
+                Said::Would { .. } | Said::Refused(_) => now.duration_since(a.at) < again,
             });
             !rests && !holds && !waits(self.forbidden.get(&s.id.gk))
         })
@@ -177,7 +178,7 @@ impl Confirmer {
                     (self.silent, self.rest_until) = (0, Some(instant + AGAIN));
                 }
             }
-            Said::Would(_) | Said::Refused(_) => {
+            Said::Would { .. } | Said::Refused(_) => {
                 self.unanswered.remove(&suspect.id);
                 self.silent = 0;
             }
@@ -207,12 +208,26 @@ impl Confirmer {
         };
         let mut version = suspect.resource_version.as_ref().map(ToString::to_string);
         for attempt in 0..3 {
+            // The answer comes in the version of the manifest, so what is there is read in that version too, in the state that was compared.
+            let mut before = None;
+            if let Some(counter) = version.as_ref().filter(|_| suspect.version != suspect.gvk.version) {
+                self.turn().await;
+                match wire.now(&ask, &suspect.gvk.version).await.map(|v| admit(v, &self.redactor)) {
+                    Ok(Ok(now)) if now.meta.resource_version.as_deref() == Some(counter) => before = Some(now.into()),
+                    Ok(Ok(_)) => version = None,
+                    Ok(Err(e)) => return Outcome::Said(Said::Nothing(Failure::new("malformed", format!("what was read again is no object: {e}")))),
+                    Err(e) => {
+                        let message = format!("it could not be read in version {}: {e}", suspect.gvk.version);
+                        return Outcome::Said(Said::Nothing(Failure::new(e.kind(), message)));
+                    }
+                }
+            }
             if let Some(version) = &version {
                 let mut manifest = suspect.body.clone();
                 manifest["metadata"]["resourceVersion"] = version.as_str().into();
                 self.turn().await;
                 match wire.dry_run(&ask, &manifest).await {
-                    DryRun::Would(value) => return Outcome::Said(self.taken(value)),
+                    DryRun::Would(value) => return Outcome::Said(self.taken(value, before)),
                     DryRun::Refused(failure) => return Outcome::Said(Said::Refused(failure)),
                     DryRun::Forbidden(failure) => return Outcome::Forbidden(failure),
                     DryRun::Nothing(failure, pause) => {
@@ -244,9 +259,9 @@ impl Confirmer {
         Outcome::Said(Said::Nothing(Failure::new("moved", message)))
     }
 
-    fn taken(&self, value: serde_json::Value) -> Said {
+    fn taken(&self, value: serde_json::Value, before: Option<Arc<Object>>) -> Said {
         match admit(value, &self.redactor) {
-            Ok(object) => Said::Would(object.into()),
+            Ok(object) => Said::Would { then: object.into(), before },
             Err(e) => Said::Nothing(Failure::new("malformed", format!("the answer to the dry run is no object: {e}"))),
         }
     }

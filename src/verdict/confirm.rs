@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{cell::RefCell, collections::BTreeMap, fmt::Write as _};
+use std::{borrow::Cow, cell::RefCell, collections::BTreeMap, fmt::Write as _};
 
 use serde_json::{Map, Value};
 
@@ -21,9 +21,9 @@ use crate::{
         foretold::{self, Change, related},
         owners::{Entry, Owners},
     },
-    object::{DeployerMark, FieldPath, Fingerprint, GroupKind, Gvk, Object, ObjectId, Step, Text, redact::MARK},
+    object::{Content, DeployerMark, FieldPath, Fingerprint, GroupKind, Gvk, Object, ObjectId, Step, Text, redact::MARK},
     report::model::{Answer, Confirmed, ConfirmedField, Deed, Drift},
-    witness::{Answered, Said},
+    witness::{Answered, Failure, Said},
 };
 
 /// Fields that one object lists at most.
@@ -295,7 +295,7 @@ fn take_out(value: &mut Value, path: &FieldPath) {
 
 /// How an answer compares.
 fn judged(join: &Join<'_>, case: &Case<'_>, question: &Question, answered: &Answered) -> Confirmed {
-    let about = |answer, failure: Option<&crate::witness::Failure>, fields| Confirmed {
+    let about = |answer, failure: Option<&Failure>, fields| Confirmed {
         answer,
         manager: Some(answered.manager.clone()),
         at: Some(answered.at),
@@ -306,18 +306,49 @@ fn judged(join: &Join<'_>, case: &Case<'_>, question: &Question, answered: &Answ
     match &answered.said {
         Said::Refused(failure) => about(Answer::Refused, Some(failure), Vec::new()),
         Said::Nothing(failure) => about(Answer::Unasked, Some(failure), Vec::new()),
-        Said::Would(then) => {
-            let fields = fields(join, case, question, then);
-            about(if fields.is_empty() { Answer::Agrees } else { Answer::Differs }, None, fields)
-        }
+        Said::Would { then, before } => match fields(join, case, question, then, before.as_deref()) {
+            Ok(fields) => about(if fields.is_empty() { Answer::Agrees } else { Answer::Differs }, None, fields),
+            Err(failure) => about(Answer::Unasked, Some(&failure), Vec::new()),
+        },
     }
 }
 
-fn fields(join: &Join<'_>, case: &Case<'_>, question: &Question, then: &Object) -> Vec<ConfirmedField> {
-    let Some(claim) = case.claim else { return Vec::new() };
+fn fields(join: &Join<'_>, case: &Case<'_>, question: &Question, then: &Object, before: Option<&Object>) -> Result<Vec<ConfirmedField>, Failure> {
+    let Some(claim) = case.claim else { return Ok(Vec::new()) };
+    let (live, then) = states(join, question, then, before)?;
     let predicted = then.content.value();
-    let left = join.engine.compare(claim.wanted(&case.id), &question.desired, &predicted, Other { object: then, live: true, listed: false });
-    compare(question.way, &question.comparison, &left, &question.live, &predicted)
+    let left = join.engine.compare(claim.wanted(&case.id), &question.desired, &predicted, Other { object: &then, live: true, listed: false });
+    Ok(compare(question.way, &question.comparison, &left, &live, &predicted))
+}
+
+/// What is there and what would be there, both as the version says them in which the object was compared. The server answers in the version that
+/// Git names: if that is another one, it was asked for both states in it, so that no difference between versions looks like one between states.
+fn states<'t>(join: &Join<'_>, question: &Question, then: &'t Object, before: Option<&Object>) -> Result<(Value, Cow<'t, Object>), Failure> {
+    let Suspect { gvk, version, .. } = &question.suspect;
+    if gvk.version == *version {
+        return Ok((question.live.clone(), Cow::Borrowed(then)));
+    }
+    let unseen = || {
+        let message = format!(
+            "the server answers in version {} that Git names, and that does not show all that was compared in version {version}",
+            gvk.version
+        );
+        Failure::new("version_differs", message)
+    };
+    let live = before.ok_or_else(unseen)?.content.value();
+    let pair = join.engine.schemas.pair(gvk, version);
+    match &pair.bridge {
+        Some(way) if way.desired_is_older => {
+            let across = |value| way.across(value).ok_or_else(unseen);
+            let mut said = then.clone();
+            said.content = Content::of(&across(then.content.value())?);
+            said.version = way.to.clone();
+            Ok((across(live)?, Cow::Owned(said)))
+        }
+        Some(_) => Ok((live, Cow::Borrowed(then))),
+        None if question.comparison.leaves.iter().any(|l| is_asked(l) && pair.wanted.has_no(&l.path)) => Err(unseen()),
+        None => Ok((live, Cow::Borrowed(then))),
+    }
 }
 
 /// Where the two do not say the same. `left` is what would still differ from Git afterwards.

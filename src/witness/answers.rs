@@ -10,8 +10,13 @@ use crate::object::{Fingerprint, GroupKind, Object, ObjectId, Text};
 /// What the server said to one question.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Said {
-    /// What the object would be.
-    Would(Arc<Object>),
+    /// What the object would be, in the version that Git names.
+    Would {
+        /// The object as it would be.
+        then: Arc<Object>,
+        /// The object as it is, where it was compared in another version: the same state in the version that Git names.
+        before: Option<Arc<Object>>,
+    },
     /// The server would not take it.
     Refused(Failure),
     /// There was no answer, or the object had changed meanwhile.

@@ -258,6 +258,42 @@ fn what_was_applied_client_side_is_asked_in_the_name_of_who_applied_it() {
 }
 
 #[test]
+fn what_git_declares_in_an_older_version_is_asked_about_in_it() {
+    let scaler = |most: u32, percent: u32| {
+        json!({"apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "cart"}, "spec": {"minReplicas": 1,
+            "maxReplicas": most, "targetCPUUtilizationPercentage": percent, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "cart"}}})
+    };
+    let shop = Shop::new("confirm-version", &[scaler(5, 70)]);
+    shop.sync(&SERVER_SIDE);
+    let kubeconfig = user("confirm-version");
+    let said = || shop.said(&kubeconfig, "HorizontalPodAutoscaler", "cart");
+    assert!(said().is_null(), "nothing is to be said of it: {:#}", said());
+    // The controller's conditions stand in annotations of the old version; the server is read in the new one.
+    let cpu = json!({"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 40}}});
+    let patch = |metrics: &[&Value], more: Value| {
+        let mut spec = json!({"maxReplicas": 9, "metrics": metrics});
+        spec.as_object_mut().expect("a map").extend(more.as_object().expect("a map").clone());
+        shop.kubectl(&["patch", "horizontalpodautoscalers.v2.autoscaling/cart", "--type=merge", &format!("-p={}", json!({"spec": spec}))])
+    };
+    patch(&[&cpu], json!({}));
+    let cart = said();
+    assert_eq!((&cart["drift"], &cart["confirmed"]["answer"]), (&"changed".into(), &"agrees".into()), "{cart:#}");
+    let told: Vec<&str> = cart["fields"].as_array().expect("fields").iter().filter_map(|f| f["path"].as_str()).collect();
+    assert_eq!(told, ["spec.maxReplicas", "spec.metrics[0].resource.target.averageUtilization"], "{cart:#}");
+    // What the old version has no field for, an answer in it does not show.
+    let memory = json!({"type": "Resource", "resource": {"name": "memory", "target": {"type": "Utilization", "averageUtilization": 80}}});
+    patch(&[&cpu, &memory], json!({}));
+    let cart = said();
+    let confirmed = &cart["confirmed"];
+    assert_eq!(
+        (&cart["drift"], &confirmed["answer"], &confirmed["reason"]),
+        (&"changed".into(), &"unasked".into(), &"version_differs".into()),
+        "{cart:#}"
+    );
+    shop.sync(&SERVER_SIDE);
+}
+
+#[test]
 fn a_user_without_the_right_is_told_once_what_would_heal_it_and_asks_no_further() {
     let names: Vec<String> = (0..12).map(|n| format!("flags-{n}")).collect();
     let of = |value: &str| {

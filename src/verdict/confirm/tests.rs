@@ -53,7 +53,7 @@ fn answered(world: &mut World, said: Said) {
 }
 
 fn would(v: Value) -> Said {
-    Said::Would(take(v).into())
+    Said::Would { then: take(v).into(), before: None }
 }
 
 fn said(world: &World) -> Confirmed {
@@ -150,6 +150,69 @@ fn an_answer_agrees_or_differs_field_by_field_and_never_changes_the_verdict() {
         let got: Vec<_> = confirmed.fields.iter().map(|f| (f.path.as_str(), f.deed, f.then.as_deref())).collect();
         assert_eq!((confirmed.answer, got, confirmed.manager.as_deref()), (answer, told, Some(MANAGER)), "{name}");
         assert_eq!(crate::report::model::ObjectReport { confirmed: before.confirmed.clone(), ..after }, before, "{name}");
+    }
+}
+
+#[test]
+fn an_answer_in_another_version_is_held_against_the_same_state_in_that_version() {
+    let scaler = |version: &str, most: u32, spec: Value, notes: &[&str]| {
+        let mut all = json!({"minReplicas": 1, "maxReplicas": most});
+        all.as_object_mut().expect("a map").extend(spec.as_object().expect("a map").clone());
+        let mut meta = json!({"name": "cart", "namespace": "shop"});
+        for note in notes {
+            meta["annotations"][format!("autoscaling.alpha.kubernetes.io/{note}")] = "[]".into();
+        }
+        json!({"apiVersion": format!("autoscaling/{version}"), "kind": "HorizontalPodAutoscaler", "metadata": meta, "spec": all})
+    };
+    let old = |percent: u32| json!({"targetCPUUtilizationPercentage": percent});
+    let new = |percent: u32| json!({"metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": percent}}}]});
+    let entries = json!([{"manager": MANAGER, "operation": "Apply", "apiVersion": "autoscaling/v1",
+        "fieldsV1": {"f:spec": {"f:maxReplicas": {}, "f:targetCPUUtilizationPercentage": {}}}}]);
+    let ask = |live: Value| {
+        let live = owned(live, &entries);
+        let mut world = World::new().declares("shop", vec![scaler("v1", 5, old(70), &[])]).runs(vec![live]);
+        world.config.cluster.confirm = Some(Confirm { per_second: 5, again: Duration::from_secs(3600) });
+        world
+    };
+    let conditions = ["conditions"];
+    type Row<'r> = (&'r str, Value, Option<Value>, Value, Answer, Vec<(&'r str, Deed)>);
+    let rows: Vec<Row<'_>> = vec![
+        (
+            "heals",
+            scaler("v2", 9, new(70), &[]),
+            Some(scaler("v1", 9, old(70), &conditions)),
+            scaler("v1", 5, old(70), &conditions),
+            Answer::Agrees,
+            vec![],
+        ),
+        ("both", scaler("v2", 9, new(50), &[]), Some(scaler("v1", 9, old(50), &[])), scaler("v1", 5, old(70), &[]), Answer::Agrees, vec![]),
+        (
+            "one stays",
+            scaler("v2", 9, new(50), &[]),
+            Some(scaler("v1", 9, old(50), &[])),
+            scaler("v1", 5, old(50), &[]),
+            Answer::Differs,
+            vec![("spec.metrics[0].resource.target.averageUtilization", Deed::Keeps)],
+        ),
+        (
+            "the version cannot say all",
+            scaler("v2", 9, new(70), &[]),
+            Some(scaler("v1", 9, old(70), &["metrics"])),
+            scaler("v1", 5, old(70), &["metrics"]),
+            Answer::Unasked,
+            vec![],
+        ),
+        ("not read in that version", scaler("v2", 9, new(70), &[]), None, scaler("v1", 5, old(70), &[]), Answer::Unasked, vec![]),
+    ];
+    for (name, live, before, then, answer, told) in rows {
+        let mut world = ask(live);
+        let suspect = asked(&world).remove(0);
+        assert_eq!((&*suspect.gvk.version, &*suspect.version), ("v1", "v2"), "{name}");
+        answered(&mut world, Said::Would { then: take(then).into(), before: before.map(|b| take(b).into()) });
+        let confirmed = world.verdict("HorizontalPodAutoscaler", "cart").confirmed.expect("it drifts");
+        let got: Vec<_> = confirmed.fields.iter().map(|f| (f.path.as_str(), f.deed)).collect();
+        assert_eq!((confirmed.answer, got), (answer, told), "{name}");
+        assert_eq!(confirmed.reason.as_deref(), (answer == Answer::Unasked).then_some("version_differs"), "{name}");
     }
 }
 
