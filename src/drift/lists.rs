@@ -13,6 +13,9 @@ pub type Keys = [(Text, Option<Text>)];
 /// Positions that belong together; one side is absent for what only the other has. Desired ones first, in their order.
 pub type Pairs = Vec<(Option<usize>, Option<usize>)>;
 
+/// Pairs of items with a repeated key that are looked at, besides one for each item: what occurs more often was made by nobody.
+const MOST_CANDIDATES: usize = 4_096;
+
 /// The value of one key field of an item, as text; the default if it is absent. `None` if it has none.
 pub fn key_value(item: &Value, key: &str, default: Option<&str>) -> Option<String> {
     match item.as_object()?.get(key) {
@@ -48,16 +51,20 @@ pub fn by_keys(desired: &[Value], observed: &[Value], keys: &Keys) -> Option<Pai
     let pairs = pair(&wanted, &there);
     // Of items that repeat a key those belong together that say the same.
     let repeats = |all: &[Vec<String>]| all.iter().collect::<HashSet<_>>().len() < all.len();
-    Some(if repeats(&wanted) || repeats(&there) { alike(desired, observed, (&wanted, &there)) } else { pairs })
+    let by_likeness = || alike(desired, observed, (&wanted, &there));
+    Some((repeats(&wanted) || repeats(&there)).then(by_likeness).flatten().unwrap_or(pairs))
 }
 
-/// Pairs items of one key by how much they say the same, equal ones first.
-fn alike(desired: &[Value], observed: &[Value], (wanted, there): (&[Vec<String>], &[Vec<String>])) -> Pairs {
+/// Pairs items of one key by how much they say the same, equal ones first. `None` if so many repeat a key that their order has to do.
+fn alike(desired: &[Value], observed: &[Value], (wanted, there): (&[Vec<String>], &[Vec<String>])) -> Option<Pairs> {
     let members = |v: &Value| v.as_object().map_or(0, serde_json::Map::len);
     let shared = |d: &Value, o: &Value| d.as_object().map_or(0, |d| d.iter().filter(|(k, v)| o.get(*k).is_some_and(|w| same(v, w))).count());
     let mut candidates: Vec<(usize, usize, usize)> = Vec::new();
     let mut by_key: HashMap<&Vec<String>, Vec<usize>> = HashMap::new();
     there.iter().enumerate().for_each(|(o, key)| by_key.entry(key).or_default().push(o));
+    if wanted.iter().map(|key| by_key.get(key).map_or(0, Vec::len)).sum::<usize>() > MOST_CANDIDATES + wanted.len() {
+        return None;
+    }
     for (d, key) in wanted.iter().enumerate() {
         let found = by_key.get(key).into_iter().flatten();
         // What is not shared on either side speaks against a pair.
@@ -72,7 +79,7 @@ fn alike(desired: &[Value], observed: &[Value], (wanted, there): (&[Vec<String>]
         }
     }
     let pairs = of_desired.into_iter().enumerate().map(|(d, o)| (Some(d), o));
-    pairs.chain(taken.iter().enumerate().filter(|(_, taken)| !**taken).map(|(o, _)| (None, Some(o)))).collect()
+    Some(pairs.chain(taken.iter().enumerate().filter(|(_, taken)| !**taken).map(|(o, _)| (None, Some(o)))).collect())
 }
 
 fn pair<K: std::hash::Hash + Eq>(desired: &[K], observed: &[K]) -> Pairs {
@@ -173,6 +180,11 @@ mod tests {
         let twice = list(json!([{"name": "A", "value": "1"}, {"name": "A", "value": "2"}, {"name": "B"}]));
         let turned = list(json!([{"name": "B"}, {"name": "A", "value": "2"}, {"name": "A", "value": "1"}]));
         assert_eq!(by_keys(&twice, &turned, &keys), Some(vec![(Some(0), Some(2)), (Some(1), Some(1)), (Some(2), Some(0))]));
+        let many = |from: i64| (from..from + 20_000).map(|n| json!({"name": "A", "value": n})).chain([json!({"name": from})]).collect::<Vec<_>>();
+        let begun = std::time::Instant::now();
+        let pairs = by_keys(&many(0), &many(1), &keys).expect("keys");
+        assert_eq!((pairs[7], pairs.len()), ((Some(7), Some(7)), 20_002), "so many are paired in their order");
+        assert!(begun.elapsed().as_secs() < 30, "in time that grows with their number");
     }
 
     #[test]

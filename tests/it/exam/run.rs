@@ -146,6 +146,13 @@ fn loses(set: &Value, kept: Option<&Value>) -> bool {
     }
 }
 
+/// What Git sets in the one field that the server refuses, by its own words (`... is invalid: data: Forbidden: ...`).
+fn refused_field<'v>(message: &str, desired: &'v Value) -> Option<&'v Value> {
+    let (_, words) = message.split_once(" is invalid: ")?;
+    let (field, _) = words.split_once(": ").filter(|(field, _)| !field.contains(['[', ' ']))?;
+    desired.pointer(&format!("/{}", field.replace('.', "/")))
+}
+
 /// Whether somebody has written the object in another version than the one that Git names.
 fn written_in_another_version(live: &Value, desired: &Value) -> bool {
     let entries = live["metadata"]["managedFields"].as_array();
@@ -359,7 +366,8 @@ impl<'a> Exam<'a> {
                 self.with(|o| o.refused += 1);
                 // The server takes nothing of it, so what Git says can never become live: that is not clean.
                 let value = edit.value.as_ref().or(edit.before.as_ref());
-                let reason = if knows_more(&mine) { Some("rule") } else { value.is_some_and(empty).then_some("empty") };
+                let refused_empty = value.is_some_and(empty) || refused_field(&refusal.message, desired).is_some_and(empty);
+                let reason = if knows_more(&mine) { Some("rule") } else { refused_empty.then_some("empty") };
                 if let Some(reason) = reason.filter(|_| mine.leaves.is_empty()) {
                     self.with(|o| *o.documented.entry(reason.to_owned()).or_default() += 1);
                 } else if mine.leaves.is_empty() {
@@ -389,6 +397,7 @@ impl<'a> Exam<'a> {
             deleted: who == "git" && edit.op == Op::Delete,
             forgotten: way == Way::Client && live["metadata"]["annotations"].get(client::LAST_APPLIED).is_none(),
             desired,
+            live,
             converted: way == Way::Apply && written_in_another_version(live, desired),
         };
         let standing = stand(&*self.schemata.of(desired), mine, &changes, &asked);

@@ -156,6 +156,13 @@ fn sets(value: &Value, path: &str, wanted: &Value) -> bool {
     }
 }
 
+/// Whether a manager still stands for something at this schema path; inside lists that is not looked for.
+fn wrote(live: &Value, manager: &str, path: &str) -> bool {
+    let reaches = |fields: &Value| path.split('/').take_while(|s| *s != "*").try_fold(fields, |node, step| node.get(format!("f:{step}"))).is_some();
+    let entries = live["metadata"]["managedFields"].as_array();
+    entries.into_iter().flatten().any(|e| e["manager"] == manager && reaches(&e["fieldsV1"]))
+}
+
 /// The names under which a pod template has its service account: the server fills in each from the other.
 const TWO_NAMES: [&str; 2] = ["spec/serviceAccount", "spec/serviceAccountName"];
 
@@ -174,6 +181,8 @@ pub struct Asked<'a> {
     pub forgotten: bool,
     /// Git's manifest.
     pub desired: &'a Value,
+    /// What is live.
+    pub live: &'a Value,
     /// Whether the deployer applies and somebody else has written the object in another version.
     pub converted: bool,
 }
@@ -193,7 +202,7 @@ fn repeats_ports(value: &Value) -> bool {
 
 /// Holds our answer against the server's.
 pub fn stand(schema: &dyn Schema, mine: &Comparison, changes: &[Change], asked: &Asked<'_>) -> Standing {
-    let Asked { dropped, merged, taken, deleted, forgotten, desired, converted } = *asked;
+    let Asked { dropped, merged, taken, deleted, forgotten, desired, live, converted } = *asked;
     let asking = mine.leaves.iter().filter(|l| !l.is_addition() && l.class != LeafClass::UnknownField);
     let asks: Vec<(String, LeafClass)> = asking.map(|l| (leaf_path(l), l.class)).collect();
     let text = |key: &str| desired[key].as_str().unwrap_or_default();
@@ -213,7 +222,7 @@ pub fn stand(schema: &dyn Schema, mine: &Comparison, changes: &[Change], asked: 
             reason = Some("default");
         } else if knows_more(mine) {
             reason = Some("rule");
-        } else if taken && mine.silenced.iter().any(|s| s.rule == "controller_owned") {
+        } else if taken && (mine.silenced.iter().any(|s| s.rule == "controller_owned") || !wrote(live, "helm", &change.path)) {
             reason = Some("taken over");
         } else if deleted && by_default_of_a_branch(schema, &gvk, change) {
             reason = Some("default");
