@@ -101,7 +101,8 @@ fn an_object_leads_to_the_backup_that_speaks_for_it_and_a_claim_tells_of_its_byt
         ObjectPage::new(object, None, &report, sample::now()).render().unwrap()
     };
     let row = "/?show=backups#backup-daily-20261123020000";
-    assert!(of("cart").contains(&attribute(row)));
+    let told = format!("<a {}>backup daily-20261123020000 speaks for it</a>", attribute(row));
+    assert!(of("cart").contains(&told), "{}", of("cart"));
     let (orders, cart) = (of("orders"), of("cart"));
     assert!(orders.contains("id=\"h-bytes\"") && !cart.contains("id=\"h-bytes\""));
     assert!(orders.contains("file-system backup, kept, 7 GiB") && orders.contains(&attribute(row)), "{orders}");
