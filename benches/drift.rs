@@ -4,6 +4,8 @@
 // What this shares with the tests holds more than it uses, and is held to other rules than the product.
 #![allow(clippy::expect_used, clippy::unwrap_used, dead_code, missing_docs)]
 
+#[path = "common/clock.rs"]
+mod clock;
 #[path = "../tests/it"]
 mod it {
     pub mod exam;
@@ -19,12 +21,13 @@ use std::{
     fs,
     hint::black_box,
     path::Path,
-    process::Command,
+    process::{Command, ExitCode},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
+use clock::Table;
 use it::{
     exam::{
         api::Api,
@@ -165,7 +168,7 @@ fn differs(c: &Comparison) -> usize {
     usize::from(!c.leaves.is_empty())
 }
 
-fn main() {
+fn main() -> ExitCode {
     let all = thousand();
     let plane = ControlPlane::start(Options { controllers: false, flags: Vec::new() });
     let api = Api::connect(&plane.admin());
@@ -175,7 +178,8 @@ fn main() {
     let file = folder.path().join("pairs.jsonl");
     fs::write(&file, texts.iter().map(|(d, l)| format!("{{\"desired\":{d},\"live\":{l}}}\n")).collect::<String>()).expect("written");
     let (desired, live): (usize, usize) = texts.iter().fold((0, 0), |(d, l), (a, b)| (d + a.len(), l + b.len()));
-    println!("{} pairs, {desired} bytes of manifests, {live} bytes of live objects", texts.len());
+    let mut table = Table::begin();
+    table.fact("pairs, bytes of manifests, bytes of live objects", format!("{}, {desired}, {live}", texts.len()));
 
     let schemata = api.schemata(&plane.admin(), &all[..20].iter().map(|m| api.live(m).expect("live")).collect::<Vec<_>>());
     let schemas: Vec<_> = all.iter().map(|m| schemata.of(m)).collect();
@@ -184,14 +188,20 @@ fn main() {
         per_object(texts.len(), || texts.iter().zip(&schemas).map(|((d, l), s)| differs(&black_box(judged(&**s, read(d), read(l))))).sum());
     let prepared: Vec<_> = texts.iter().map(|(d, l)| prepared(&taken_in(&read(d)), &taken_in(&read(l)))).collect();
     let (from_prepared, _) = per_object(texts.len(), || prepared.iter().zip(&schemas).map(|(p, s)| differs(&black_box(p.judge(&**s)))).sum());
-    println!("snapgap: {from_text:.1} µs an object from text, {from_prepared:.2} µs prepared, {found} differ");
+    let us = |n: f64| format!("{n:.1} µs");
+    table.fact("an object from text to verdict, and how many differ", format!("{}, {found}", us(from_text)));
+    table.fact("an object, prepared", us(from_prepared));
 
     let peers = peer(&file);
     let (text, parsed) = (peers["text_ns"].as_f64().unwrap() / 1e3, peers["parsed_ns"].as_f64().unwrap() / 1e3);
     let modified = peers["modified"].as_array().unwrap().iter().filter(|m| **m == true).count();
-    println!("gitops-engine: {text:.1} µs an object from text, {parsed:.1} µs parsed, {modified} differ");
-    println!("ratio: {:.1} from text, {:.1} prepared", text / from_text, parsed / from_prepared);
-    end_to_end(&plane, &all, folder.path());
+    table.fact("the same by gitops-engine", format!("{}, {modified}", us(text)));
+    table.fact("the same by gitops-engine, parsed", us(parsed));
+    let ratio = text / from_text;
+    table.target("gitops-engine takes as many times as long, from text", format!("{ratio:.1}"), ">= 20", ratio >= 20.0);
+    table.fact("and prepared", format!("{:.1}", parsed / from_prepared));
+    end_to_end(&plane, &all, folder.path(), &mut table);
+    table.end()
 }
 
 /// Runs the Go program over the same pairs.
@@ -208,7 +218,7 @@ fn peer(file: &Path) -> Value {
 }
 
 /// From a folder of manifests and a kubeconfig to a verdict on everything.
-fn end_to_end(plane: &ControlPlane, all: &[Value], folder: &Path) {
+fn end_to_end(plane: &ControlPlane, all: &[Value], folder: &Path, table: &mut Table) {
     let repo = Repo::new(folder, "fleet");
     let yaml: Vec<String> = all.iter().map(|v| serde_yaml::to_string(v).expect("YAML")).collect();
     repo.commit("Declare all", &[("app/all.yaml", yaml.join("---\n").as_str())]);
@@ -227,7 +237,8 @@ fn end_to_end(plane: &ControlPlane, all: &[Value], folder: &Path) {
     let (cold, text) = run();
     let warm = median((0..5).map(|_| run().0).collect());
     let report: Value = serde_json::from_slice(&text).expect("a report");
-    println!("snapgap report: {cold:.2} s with an empty cache, {warm:.2} s again; {}", report["summary"]["drift"]);
+    table.fact("snapgap report, with an empty cache, and again", format!("{cold:.2} s, {warm:.2} s"));
+    table.fact("its summary of drift", &report["summary"]["drift"]);
     let manifests = folder.join("work.yaml");
     fs::write(&manifests, yaml.join("---\n")).expect("written");
     let begun = Instant::now();
@@ -239,6 +250,8 @@ fn end_to_end(plane: &ControlPlane, all: &[Value], folder: &Path) {
         .output()
         .expect("kubectl starts");
     let kubectl = begun.elapsed().as_secs_f64();
-    println!("kubectl diff: {kubectl:.2} s, exit {:?}, {} bytes of diff", out.status.code(), out.stdout.len());
-    println!("ratio: {:.0} cold, {:.0} again", kubectl / cold, kubectl / warm);
+    table.fact("kubectl diff, its exit code and bytes of diff", format!("{kubectl:.2} s, {:?}, {}", out.status.code(), out.stdout.len()));
+    let ratio = kubectl / cold;
+    table.target("kubectl diff takes as many times as long", format!("{ratio:.0}"), ">= 100", ratio >= 100.0);
+    table.fact("and again", format!("{:.0}", kubectl / warm));
 }

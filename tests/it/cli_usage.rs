@@ -1,6 +1,10 @@
 //! How every command ends and speaks: exit codes, help, colours, logs, progress; and that the demo needs nothing but itself.
 
-use std::{net::TcpListener, process::Command, time::Instant};
+use std::{
+    net::TcpListener,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -155,7 +159,9 @@ fn progress_shows_on_a_terminal_after_a_second_and_not_when_quiet() {
     let rendered = in_terminal(&world, &["render", "shop", "-f", &file], None);
     assert!(rendered.out.contains("reading Git and rendering (2 s)"), "{rendered:?}");
     assert!(!in_terminal(&world, &["render", "shop", "-f", &file, "--quiet"], None).out.contains("reading Git"));
-    let quick = in_terminal(&world, &["report", "-f", &config], None);
+    // On a busy machine a run may take a second: then there is another.
+    let mut runs = (0..20).map(|_| (Instant::now(), in_terminal(&world, &["report", "-f", &config], None), Instant::now()));
+    let (_, quick, _) = runs.find(|(begun, _, ended)| *ended - *begun < Duration::from_millis(900)).expect("one of twenty runs takes no second");
     assert!(!quick.out.contains("reading"), "what takes no second shows nothing: {quick:?}");
 }
 
