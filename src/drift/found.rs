@@ -4,13 +4,16 @@ use serde_json::Value;
 
 use super::{
     LeafClass, ListKind, Writer,
-    compare::{Frame, Taken, Walk},
+    compare::{Taken, Walk},
     judge::Sides,
     lists,
     owners::{Entry, Owners, Place},
     values::{key_text, same},
 };
 use crate::object::Text;
+
+/// The manager of kubectl's client-side apply.
+const KUBECTL: &str = "kubectl-client-side-apply";
 
 /// Owner, what kind of writer that is, and when it wrote.
 pub(super) type Who = (Option<Text>, Option<Writer>, Option<jiff::Timestamp>);
@@ -53,11 +56,12 @@ impl Found {
         let dropped = entries.iter().copied().find(|e| writer(e) == Writer::Deployer && e.applied());
         let newest = entries.first().map_or(nobody.clone(), |e| who(e));
         // A null that was applied and that Git says no more is taken out too, and the default comes.
-        let last_applied = || walk.applied_at().is_some_and(|v| !v.is_null() || !walk.git_says_null());
+        let last_applied = || walk.applied_at(&walk.steps).is_some_and(|v| !v.is_null() || walk.null_in_git().is_none());
         let extra = match (dropped, person) {
             (Some(e), _) => Extra::Dropped(who(e)),
             _ if last_applied() => Extra::Dropped(deployer.map_or(newest.clone(), who)),
             (None, Some(e)) => Extra::Added(who(e)),
+            (None, None) if walk.null_takes_out() => Extra::Dropped(newest.clone()),
             (None, None) if owners.is_empty() => Extra::Silent(3),
             (None, None) if entries.is_empty() => Extra::Silent(0),
             (None, None) if first(Writer::Controller).is_some() => Extra::Silent(1),
@@ -200,18 +204,28 @@ impl<'a> Walk<'a> {
 
     /// What was last applied client-side at the place at hand.
     pub(super) fn last_applied(&self) -> Option<Value> {
-        self.applied_at().filter(|v| !v.is_null()).cloned()
+        self.applied_at(&self.steps).filter(|v| !v.is_null()).cloned()
     }
 
-    /// Whether Git says null at the place at hand.
-    fn git_says_null(&self) -> bool {
-        let (Some(Frame { desired: Some(container), .. }), Some(Taken::Key(key))) = (self.frames.last(), self.steps.last()) else { return false };
-        container.get(*key).is_some_and(Value::is_null)
+    /// How many steps lead to where Git says null: to the place at hand, or to what it is in.
+    fn null_in_git(&self) -> Option<usize> {
+        let innermost = self.frames.iter().take_while(|f| f.desired.is_some()).count().checked_sub(1)?;
+        let (Some(container), Taken::Key(key)) = (self.frames[innermost].desired, self.steps.get(innermost)?) else { return None };
+        container.get(*key)?.is_null().then_some(innermost + 1)
     }
 
-    fn applied_at(&self) -> Option<&Value> {
+    /// Whether Git says null there and kubectl's patch takes out what is there, whoever put it there: of built-in kinds always, of custom resources
+    /// unless the manifest said so when it was last applied (apimachinery strategicpatch `diffMaps`, jsonmergepatch `keepOrDeleteNullInObj`).
+    fn null_takes_out(&self) -> bool {
+        let kubectl = || self.owners.get_or_init(|| Owners::read(self.managers)).deployers(self.policy.managers).iter().any(|e| e.manager == KUBECTL);
+        let patches = || self.merges() && (self.applied_text.is_some() || kubectl());
+        let said = |steps| self.applied_at(&self.steps[..steps]).is_some_and(Value::is_null);
+        self.null_in_git().is_some_and(|steps| patches() && !(self.policy.schema.is_custom(self.policy.gvk) && said(steps)))
+    }
+
+    fn applied_at(&self, steps: &[Taken<'_>]) -> Option<&Value> {
         let root = self.applied.get_or_init(|| self.applied_text.and_then(|t| serde_json::from_str(t).ok())).as_ref()?;
-        self.steps.iter().try_fold(root, |value, step| match step {
+        steps.iter().try_fold(root, |value, step| match step {
             Taken::Key(key) => value.get(*key),
             Taken::Index(n) => value.get(*n),
             Taken::Value(wanted, _) => value.as_array()?.iter().find(|v| key_text(v) == key_text(wanted)),
