@@ -295,6 +295,10 @@ impl<'v, 'a> Plan<'v, 'a> {
     fn alone(&self, n: usize) -> Decision {
         let item = self.item(n);
         let kind = &self.view.kinds[item.kind];
+        // When a data upload has ended it is put into the archive once more, whatever the filters say (pkg/backup/actions/csi/pvc_action.go).
+        if self.view.is_captured() && &*kind.resource == "datauploads.velero.io" {
+            return Decision::Unsure(Unsure::Snapshot);
+        }
         if let Some(left) = self.barred(n) {
             return Decision::Left(left);
         }

@@ -72,14 +72,20 @@ impl Said<'_> {
 /// The state that an attempt brings, if it was a success.
 fn kept(copy: &VolumeCopy) -> Option<VolumeState> {
     let state = if copy.method == Some(VolumeMethod::CsiSnapshot) { VolumeState::Snapshot } else { VolumeState::Present };
-    (copy.outcome == VolumeOutcome::Succeeded).then_some(state)
+    (copy.outcome == VolumeOutcome::Succeeded && !found_nothing(copy)).then_some(state)
+}
+
+/// Whether an attempt ended well and copied nothing.
+fn found_nothing(copy: &VolumeCopy) -> bool {
+    copy.outcome == VolumeOutcome::Succeeded && copy.bytes == Some(0)
 }
 
 fn rank(copy: &VolumeCopy) -> u8 {
     match (copy.outcome, kept(copy)) {
-        (_, Some(VolumeState::Present)) => 5,
-        (_, Some(_)) => 4,
-        (VolumeOutcome::Failed, _) => 3,
+        (_, Some(VolumeState::Present)) => 6,
+        (_, Some(_)) => 5,
+        (VolumeOutcome::Failed, _) => 4,
+        (VolumeOutcome::Succeeded, None) => 3,
         (VolumeOutcome::Running, _) => 2,
         _ => 1,
     }
@@ -113,7 +119,7 @@ impl<'j, 'a> Ground<'j, 'a> {
         let keeps = keeper(VolumeState::Present).map(|s| (VolumeState::Present, s));
         let snapshot = || keeper(VolumeState::Snapshot).map(|s| (VolumeState::Snapshot, s));
         let (state, reason, why, by) = match (keeps, volume.is_some()) {
-            (Some((state, s)), _) => (state, Reason::word("kept"), self.kept(s), Some(s)),
+            (Some((state, s)), _) => (state, Reason::word("kept"), self.kept(s, &said), Some(s)),
             (None, false) => (VolumeState::Unbound, Reason::word("unbound"), "it is bound to no volume, so there are no bytes yet".to_owned(), None),
             (None, true) if !holders.is_empty() => (VolumeState::Elsewhere, Reason::word("held_elsewhere"), held(&holders), None),
             (None, true) => match snapshot() {
@@ -174,9 +180,13 @@ impl<'j, 'a> Ground<'j, 'a> {
         format!("{}{start}", backup.name)
     }
 
-    fn kept(&self, said: &Said<'_>) -> String {
-        let how = said.best.and_then(|c| c.method).map_or("", VolumeMethod::words);
-        format!("backup {} has its bytes by {how}", self.named(said.backup))
+    /// Who has the bytes; a backup since then that found none is worth a look.
+    fn kept(&self, keeper: &Said<'_>, all: &[Said<'_>]) -> String {
+        let how = keeper.best.and_then(|c| c.method).map_or("", VolumeMethod::words);
+        let newer = all.iter().take_while(|s| !std::ptr::eq(*s, keeper)).filter(|s| s.backup.state.usable());
+        let empty = newer.filter(|s| s.best.is_some_and(found_nothing)).last();
+        let but = empty.map(|s| format!("; backup {} found nothing in it any more", self.named(s.backup))).unwrap_or_default();
+        format!("backup {} has its bytes by {how}{but}", self.named(keeper.backup))
     }
 
     fn snapshot(&self, said: &Said<'_>) -> String {
@@ -205,6 +215,12 @@ impl<'j, 'a> Ground<'j, 'a> {
         let blind = usable().find(|s| s.best.is_none() && s.unread.is_some());
         if let Some(failure) = blind.and_then(|s| s.unread.as_ref()) {
             return (VolumeState::Unknown, failure.reason.clone(), format!("it cannot be said: {}", failure.message), None);
+        }
+        if newest.best.is_some_and(found_nothing) {
+            let backup = self.named(newest.backup);
+            let why =
+                format!("it cannot be said: backup {backup} copied it and found nothing in it: it is empty, or was not mounted when Velero looked");
+            return (VolumeState::Unknown, Reason::word("nothing_copied"), why, None);
         }
         let created = case.live.known().and_then(|o| o.meta.created);
         let coverage = self.join.backups.coverage(newest.backup, &asked);

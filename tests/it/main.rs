@@ -59,4 +59,5 @@ mod velero_life;
 mod velero_matrix;
 mod velero_server;
 mod velero_stores;
+mod velero_volumes;
 mod yaml;

@@ -9,6 +9,7 @@ pub mod gate;
 pub mod git_repo;
 pub mod git_servers;
 pub mod manifests;
+pub mod node;
 pub mod program;
 pub mod prometheus;
 pub mod receiver;

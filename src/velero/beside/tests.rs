@@ -74,6 +74,11 @@ fn every_way_to_keep_a_volume_is_told_apart() {
             json!({"backupMethod":"CSISnapshot","snapshotDataMoved":true,"result":"succeeded","snapshotDataMovementInfo":{"size":9}}),
             "Some(DataMovement) Succeeded Some(9) None",
         ),
+        // As Velero 1.18 writes it of an empty volume.
+        (
+            json!({"backupMethod":"PodVolumeBackup","result":"succeeded","pvbInfo":{"podName":"db-0","volumeName":"data","Phase":"Completed"}}),
+            "Some(PodVolume) Succeeded Some(0) None",
+        ),
         (
             json!({"backupMethod":"CSISnapshot","snapshotDataMoved":false,"csiSnapshotInfo":{"size":5,"ReadyToUse":true}}),
             "Some(CsiSnapshot) Succeeded Some(5) None",
@@ -112,6 +117,8 @@ fn objects_that_copy_volumes_say_the_same_as_the_files() {
         (VolumeOutcome::Succeeded, Some(10), Some("data"), Some(VolumeMethod::PodVolume))
     );
     assert!(done.at.is_some());
+    let nothing = of_pod_volume_backup(&pvb(json!({"phase":"Completed","progress":{}})));
+    assert_eq!((nothing.outcome, nothing.bytes), (VolumeOutcome::Succeeded, Some(0)), "an empty volume, or none");
     let half = of_pod_volume_backup(&pvb(json!({"phase":"Completed","progress":{"totalBytes":10,"bytesDone":9}})));
     assert_eq!(half.outcome, VolumeOutcome::Failed);
     let failed = copies(SideFile::PodVolumeBackups, &json!([pvb(json!({"phase":"Failed","message":"no space left"}))]));

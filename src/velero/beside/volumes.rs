@@ -57,6 +57,9 @@ fn info(value: &Value) -> Option<VolumeCopy> {
         VolumeOutcome::Failed => phase(),
         VolumeOutcome::Succeeded | VolumeOutcome::Running => None,
     };
+    let size = sizes.iter().find_map(|p| value.pointer(p).and_then(Value::as_u64)).filter(|n| *n > 0);
+    // Velero writes no size of none. A storage system may not tell the size of a snapshot, an uploader knows what it has read.
+    let uploaded = matches!(method, Some(VolumeMethod::PodVolume | VolumeMethod::DataMovement)) && outcome == VolumeOutcome::Succeeded;
     let pod = text(value, "/pvbInfo/podName").zip(text(value, "/pvbInfo/volumeName"));
     Some(VolumeCopy {
         namespace: text(value, "/pvcNamespace").or_else(|| text(value, "/pvbInfo/podNamespace")).unwrap_or_else(|| "".into()),
@@ -65,7 +68,7 @@ fn info(value: &Value) -> Option<VolumeCopy> {
         pod,
         method,
         outcome,
-        bytes: sizes.iter().find_map(|p| value.pointer(p).and_then(Value::as_u64)).filter(|n| *n > 0),
+        bytes: size.or(uploaded.then_some(0)),
         at: time(value, "/startTimestamp").or_else(|| time(value, "/completionTimestamp")),
         message,
     })
@@ -82,7 +85,7 @@ pub(super) fn pod_volume_backups(file: &Value) -> Option<Vec<VolumeCopy>> {
 fn outcome(object: &Value) -> VolumeOutcome {
     let number = |key: &str| object.pointer(&format!("/status/progress/{key}")).and_then(Value::as_u64).unwrap_or_default();
     match object.pointer("/status/phase").and_then(Value::as_str) {
-        // All bytes are there; that none of none are may be an empty volume or nothing at all, and Velero calls it done.
+        // All bytes are there. None of none may be an empty volume or nothing at all: Velero calls it done, and `bytes` says so.
         Some("Completed") if number("bytesDone") >= number("totalBytes") => VolumeOutcome::Succeeded,
         Some("Completed" | "Failed" | "Canceled") => VolumeOutcome::Failed,
         _ => VolumeOutcome::Running,
@@ -93,8 +96,9 @@ fn failed(object: &Value, outcome: VolumeOutcome) -> Option<String> {
     (outcome == VolumeOutcome::Failed).then(|| said(object, "/status/message").unwrap_or_else(|| "Velero does not say why".to_owned()))
 }
 
-fn bytes(object: &Value) -> Option<u64> {
-    object.pointer("/status/progress/totalBytes").and_then(Value::as_u64).filter(|n| *n > 0)
+fn bytes(object: &Value, outcome: VolumeOutcome) -> Option<u64> {
+    let total = object.pointer("/status/progress/totalBytes").and_then(Value::as_u64).filter(|n| *n > 0);
+    total.or((outcome == VolumeOutcome::Succeeded).then_some(0))
 }
 
 /// A PodVolumeBackup (pkg/podvolume/backupper.go `newPodVolumeBackup`).
@@ -108,7 +112,7 @@ pub fn of_pod_volume_backup(object: &Value) -> VolumeCopy {
         pod,
         method: Some(VolumeMethod::PodVolume),
         outcome,
-        bytes: bytes(object),
+        bytes: bytes(object, outcome),
         at: time(object, "/status/startTimestamp"),
         message: failed(object, outcome),
     }
@@ -124,7 +128,7 @@ pub fn of_data_upload(object: &Value) -> VolumeCopy {
         pod: None,
         method: Some(VolumeMethod::DataMovement),
         outcome,
-        bytes: bytes(object),
+        bytes: bytes(object, outcome),
         at: time(object, "/status/startTimestamp"),
         message: failed(object, outcome),
     }

@@ -262,6 +262,11 @@ fn what_a_backup_holds_beyond_its_spec_is_told_whatever_became_of_the_cluster() 
     let rows: Vec<(&str, Case, &[&str])> = vec![
         ("a class that nothing leads to", case(vec![class()], vec![class()]), &["unexpected_in_backup StorageClass fast: plugin"]),
         ("the same where cluster scope is taken", case(vec![class()], vec![class()]).spec(json!({"includeClusterResources": true})), &[]),
+        (
+            "a data upload of its own",
+            case(vec![], vec![thing("velero.io/v2alpha1", "DataUpload", Some("velero"), "nightly-x2x")]).spec(shop.clone()),
+            &[],
+        ),
         ("another namespace's", case(vec![elsewhere()], vec![elsewhere()]).spec(shop.clone()), &["unexpected_in_backup ConfigMap p: plugin"]),
         (
             "a kind that is left out",

@@ -168,6 +168,11 @@ impl<'a> View<'a> {
         failed.map_or(Ok(view), Err)
     }
 
+    /// Whether it is of what a backup captured.
+    pub(super) fn is_captured(&self) -> bool {
+        self.captured.is_some()
+    }
+
     fn empty(live: &'a Live, velero: &str, objects: usize) -> Self {
         Self {
             live,
@@ -202,7 +207,7 @@ impl<'a> View<'a> {
         let name = self.names.of_kind(gk);
         let resource = name.map_or_else(|| state.plural.clone(), |n| n.resource.clone());
         let storable = name.is_none_or(|n| n.storable);
-        let complete = self.captured.is_some() || state.listing == Listing::Complete;
+        let complete = self.is_captured() || state.listing == Listing::Complete;
         self.by_resource.insert(resource.clone(), at);
         own.sort_by(|a, b| a.id.cmp(&b.id));
         let first = self.items.len();
@@ -215,9 +220,9 @@ impl<'a> View<'a> {
     fn add_item(&mut self, kind: usize, object: &'a Object, whole: &Object) {
         let at = self.items.len();
         let id = &object.id;
-        let links = links(whole, self.captured.is_some());
+        let links = links(whole, self.is_captured());
         // Of a body that lies on a shelf they are read while it is at hand.
-        let labels = if self.captured.is_some() { OnceCell::from(labels_in(whole)) } else { OnceCell::new() };
+        let labels = if self.is_captured() { OnceCell::from(labels_in(whole)) } else { OnceCell::new() };
         let namespace = id.namespace.as_ref().and_then(|n| self.namespace_names.binary_search(n).ok());
         match &links {
             Links::Pod { claims, running: true, .. } => {

@@ -66,7 +66,7 @@ fn unsure(plan: &Plan<'_, '_>, unsure: Unsure) -> Why {
         Unsure::Spec => said("spec_unknown", "what the backup was asked to hold is not known; put its velero-backup.json beside the archive"),
         Unsure::Word => said("kind_name", "a word of the filters may mean this kind or another; write plural.group there"),
         Unsure::Policy => said("resource_policy", "the resource policy that the backup names may change what is taken, and cannot be read"),
-        Unsure::Snapshot => said("volume_snapshot", "Velero takes the snapshots that it makes itself, and no others"),
+        Unsure::Snapshot => said("volume_snapshot", "Velero takes the snapshots and data uploads that it makes itself, and no others"),
         Unsure::Beside(n) => said("related_only", format!("it goes along with {}, of which it cannot be said", plan.name_of(n).1)),
         Unsure::Pods => said("pods_unread", "it goes along with Pods that use it, and which do was not read"),
         Unsure::Label => said("label_not_kept", "the backup selects by a label that Velero itself writes, and which is not kept"),

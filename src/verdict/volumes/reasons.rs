@@ -131,10 +131,16 @@ pub(super) fn why_not(
 ) -> Reason {
     let namespace = id.namespace.as_deref().unwrap_or_default();
     let mine: Vec<&Mount> = mounts.of_claim(namespace, &id.name).collect();
+    let failed_pod = || pod_failed(backup, &mine);
     if let Some(copy) = best {
         let message = copy.message.as_deref().unwrap_or("Velero does not say why");
         return match copy.outcome {
-            VolumeOutcome::Skipped => velero_says(message, backup, &mine),
+            VolumeOutcome::Skipped => {
+                let says = velero_says(message, backup, &mine);
+                // Of a pod that failed before its volumes were looked at, Velero tells only why nothing else took them.
+                let looked_at = says.skipped || message.contains("podvolume:");
+                failed_pod().filter(|_| !looked_at).unwrap_or(says)
+            }
             VolumeOutcome::Running => Reason::absent("not_done", "copying it is not done yet"),
             VolumeOutcome::Failed | VolumeOutcome::Succeeded => Reason::absent("failed", format!("copying it failed: {message}")),
         };
@@ -147,16 +153,21 @@ pub(super) fn why_not(
     {
         return Reason::absent("too_new", "it is not, because it was made after that began: take a backup");
     }
-    // A pod whose hook failed is left out with its volumes.
-    let of_pod = |name: &str| mine.iter().any(|m| m.is_pod(name));
-    if let Some(missed) = backup.missing.iter().find(|m| of_pod(&m.name)) {
-        let word = if missed.message.contains("hook") { "hook_failed" } else { "pod_failed" };
-        return Reason::absent(word, format!("its pod {} failed: {}", missed.name, missed.message));
+    if let Some(reason) = failed_pod() {
+        return reason;
     }
     if mine.is_empty() {
         return Reason::absent("not_mounted", "no workload mounts it, so file-system backup cannot copy it: snapshot it, or mount it");
     }
     opted(backup, &mine).unwrap_or_else(|| Reason::absent("no_evidence", "nothing is said of it"))
+}
+
+/// A pod whose hook failed is left out with its volumes (pkg/backup/backup.go `backupItemBlock`).
+fn pod_failed(backup: &Backup, mine: &[&Mount]) -> Option<Reason> {
+    let of_pod = |name: &str| mine.iter().any(|m| m.is_pod(name));
+    let missed = backup.missing.iter().find(|m| of_pod(&m.name))?;
+    let word = if missed.message.contains("hook") { "hook_failed" } else { "pod_failed" };
+    Some(Reason::absent(word, format!("its pod {} failed: {}", missed.name, missed.message)))
 }
 
 fn opted(backup: &Backup, mine: &[&Mount]) -> Option<Reason> {

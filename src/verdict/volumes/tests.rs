@@ -74,6 +74,15 @@ fn who_keeps_the_bytes_is_decided_by_evidence_and_the_reason_is_found_where_ther
         };
         world().runs(vec![deployment(json!({}))]).backup(nothing().with(|b| b.missing.push(object)))
     };
+    // What Velero 1.18 wrote of the claim of a pod whose hook failed, and of one that a policy leaves out.
+    let failed_pod_and = |why: &str| {
+        let mut world = failed_pod("Error running pre hooks for pod: timed out");
+        let told =
+            new().volumes(vec![copy(None, VolumeOutcome::Skipped, Some(why))]).with(|b| b.missing = world.backed_up.backups[0].missing.clone());
+        world.backed_up.backups.clear();
+        world.backup(told)
+    };
+    let empty = |method| VolumeCopy { bytes: Some(0), ..kept(method) };
     let opt_in = json!({"backup.velero.io/backup-volumes": "other, vol"});
     let opt_out = json!({"backup.velero.io/backup-volumes-excludes": "vol"});
     let by_object = |outcome| {
@@ -112,6 +121,15 @@ fn who_keeps_the_bytes_is_decided_by_evidence_and_the_reason_is_found_where_ther
         (world().runs(vec![deployment(opt_out)]).backup(nothing().with(|b| b.volumes.fs_default = true)), "skipped opted_out -"),
         (failed_pod("pre hook failed"), "absent hook_failed -"),
         (failed_pod("boom"), "absent pod_failed -"),
+        (failed_pod_and("volumeSnapshot: not satisfy the criteria for VolumePolicy or the legacy snapshot way"), "absent hook_failed -"),
+        (failed_pod_and("any: skipped due to resource policy "), "skipped policy_skip -"),
+        (failed_pod_and("podvolume: opted out due to annotation in pod db"), "absent not_opted_in -"),
+        (world().backup(new().volumes(vec![empty(VolumeMethod::PodVolume)])), "unknown nothing_copied -"),
+        (world().backup(new().volumes(vec![empty(VolumeMethod::DataMovement), kept(VolumeMethod::CsiSnapshot)])), "snapshot snapshot_in_cluster new"),
+        (
+            world().backup(old().volumes(vec![kept(VolumeMethod::PodVolume)])).backup(new().volumes(vec![empty(VolumeMethod::PodVolume)])),
+            "present kept old",
+        ),
         (
             tool(
                 json!({"apiVersion":"volsync.backube/v1alpha1","kind":"ReplicationSource","metadata":{"name":"r","namespace":"shop"},"spec":{"sourcePVC":"data","restic":{}}}),

@@ -65,6 +65,38 @@ pub struct Request {
     pub received: Timestamp,
 }
 
+/// kubectl as admin of a control plane.
+#[derive(Clone, Debug)]
+pub struct Kubectl {
+    kubeconfig: PathBuf,
+    home: PathBuf,
+}
+
+impl Kubectl {
+    /// Runs it with this on its standard input: what it prints, or its words if it fails.
+    pub fn run(&self, args: &[&str], input: &str) -> Result<String, String> {
+        self.run_in(&[], args, input)
+    }
+
+    fn run_in(&self, environment: &[(&str, &str)], args: &[&str], input: &str) -> Result<String, String> {
+        // The name of the program becomes the field manager.
+        let mut child = Command::new(tools::path("kubectl"))
+            .arg0("kubectl")
+            .args(args)
+            .envs(environment.iter().copied())
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("HOME", &self.home)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("kubectl starts");
+        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("kubectl reads");
+        let Output { status, stdout, stderr } = child.wait_with_output().expect("kubectl ends");
+        if status.success() { Ok(String::from_utf8_lossy(&stdout).into_owned()) } else { Err(String::from_utf8_lossy(&stderr).into_owned()) }
+    }
+}
+
 impl ControlPlane {
     /// One for all tests of this binary that are kind to it: each works in a namespace of its own.
     pub fn shared() -> &'static Self {
@@ -257,21 +289,12 @@ impl ControlPlane {
 
     /// Runs kubectl as admin with these variables in its environment.
     pub fn try_kubectl_in(&self, environment: &[(&str, &str)], args: &[&str], input: &str) -> Result<String, String> {
-        // The name of the program becomes the field manager.
-        let mut child = Command::new(tools::path("kubectl"))
-            .arg0("kubectl")
-            .args(args)
-            .envs(environment.iter().copied())
-            .env("KUBECONFIG", self.admin())
-            .env("HOME", self.dir())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("kubectl starts");
-        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("kubectl reads");
-        let Output { status, stdout, stderr } = child.wait_with_output().expect("kubectl ends");
-        if status.success() { Ok(String::from_utf8_lossy(&stdout).into_owned()) } else { Err(String::from_utf8_lossy(&stderr).into_owned()) }
+        self.kubectl_of().run_in(environment, args, input)
+    }
+
+    /// kubectl as admin, for a thread of its own.
+    pub fn kubectl_of(&self) -> Kubectl {
+        Kubectl { kubeconfig: self.admin(), home: self.dir().to_owned() }
     }
 
     /// Every request that the API server has answered, or begun to answer, and written down.

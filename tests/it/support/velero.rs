@@ -119,6 +119,8 @@ pub struct Options {
     pub flags: Vec<String>,
     /// Folder in the bucket; empty for its root.
     pub prefix: String,
+    /// Plugins beside the one for the store.
+    pub plugins: Vec<&'static str>,
 }
 
 /// A running Velero.
@@ -139,7 +141,9 @@ impl<'a> Velero<'a> {
         for name in ["plugins", "tmp"] {
             fs::create_dir(folder.path().join(name)).expect("a folder");
         }
-        std::os::unix::fs::symlink(tools::path("velero-plugin-for-aws"), folder.path().join("plugins/velero-plugin-for-aws")).expect("a link");
+        for plugin in ["velero-plugin-for-aws"].iter().chain(&options.plugins) {
+            std::os::unix::fs::symlink(tools::path(plugin), folder.path().join("plugins").join(plugin)).expect("a link");
+        }
         let credentials = format!("[default]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key={SECRET_KEY}\n");
         fs::write(folder.path().join("credentials"), credentials).expect("written");
         install_kinds(plane);
@@ -165,14 +169,25 @@ impl<'a> Velero<'a> {
         }})
     }
 
+    /// The variables that Velero's processes need, the server and those that its node agent starts.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let dir = self.folder.path();
+        let file = |path: PathBuf| path.display().to_string();
+        [
+            ("KUBECONFIG", file(self.plane.admin())),
+            ("AWS_SHARED_CREDENTIALS_FILE", file(dir.join("credentials"))),
+            ("TMPDIR", file(dir.join("tmp"))),
+            ("HOME", file(dir.to_owned())),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec()
+    }
+
     /// Starts the server, again or for the first time, and waits until its location is available.
     pub fn run(&self) {
         let dir = self.folder.path();
-        let mut args = vec![
-            format!("KUBECONFIG={}", self.plane.admin().display()),
-            format!("AWS_SHARED_CREDENTIALS_FILE={}", dir.join("credentials").display()),
-            format!("TMPDIR={}", dir.join("tmp").display()),
-            format!("HOME={}", dir.display()),
+        let mut args: Vec<String> = self.environment().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        args.extend([
             tools::path("velero").display().to_string(),
             "server".into(),
             format!("--namespace={NAMESPACE}"),
@@ -187,7 +202,7 @@ impl<'a> Velero<'a> {
             "--concurrent-backups=10".into(),
             "--client-qps=300".into(),
             "--client-burst=600".into(),
-        ];
+        ]);
         args.extend(self.options.flags.iter().cloned());
         let program = Program::start(dir, "velero", Path::new("/usr/bin/env"), &args);
         let begun = Instant::now();
