@@ -21,7 +21,7 @@ pub mod state;
 pub mod store;
 pub mod torn;
 
-pub use assess::{Cluster, FileBackup, assess};
+pub use assess::{Assessed, Cluster, FileBackup, assess, assess_each};
 pub use library::Library;
 pub use names::Names;
 pub use scope::{Coverage, Scope, Subject};

@@ -2,7 +2,9 @@
 
 mod choose;
 mod downloads;
+mod given;
 mod restores;
+mod sides;
 mod stores;
 
 use std::sync::Arc;
@@ -10,30 +12,56 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use self::{choose::Wanted, downloads::DownloadStage, stores::StoreStage};
-use super::mark::Mark;
+use self::{
+    choose::{Candidate, Outcome, Wanted},
+    downloads::DownloadStage,
+    given::FileStage,
+    stores::{NOT_YET_READ, StoreStage},
+};
 use crate::{
-    config::Config,
-    object::{ObjectId, Redactor, Text},
-    velero::{self, FileBackup, Library, custom, files},
-    witness::{BackedUp, Failure, Listing, Live, RestoreFiles},
+    config::{Config, ReadBackups},
+    object::{Redactor, Text},
+    velero::{self, Assessed, FileBackup, Library, custom},
+    witness::{BackedUp, Backup, BackupContent, Failure, Listing, Live, RestoreFiles},
 };
 
 /// Reads that were made in one run: the storage location (none for files), and the reason if it failed.
 pub type Reads = Vec<(Option<Text>, Option<Text>)>;
 
-/// What was read: for which marks and which cluster, the archives and the files of restores.
-type Reading = (Mark, Option<Text>, Vec<FileBackup>, Vec<RestoreFiles>);
+/// Who told of an archive: its place among all that one told.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    /// A file that was given.
+    File(usize),
+    /// A store, by its place in the configuration.
+    Store(usize),
+    /// Velero, asked by a DownloadRequest.
+    Velero(usize),
+}
+
+/// All that is told of archives, joined with the cluster.
+struct Judged {
+    assessed: Assessed,
+    /// Who told of each archive, and its name.
+    told: Vec<(Source, Text)>,
+    /// The cluster's backups that neither a file nor a store tells of.
+    open: Vec<custom::Backup>,
+}
+
+impl Judged {
+    fn backup(&self, told: usize) -> &Backup {
+        &self.assessed.backed_up.backups[self.assessed.of_file[told]]
+    }
+}
 
 /// What is remembered between runs.
 pub struct BackupStage {
     config: Arc<Config>,
     library: Library,
+    files: FileStage,
     stores: Vec<StoreStage>,
     downloads: Option<DownloadStage>,
     asked: restores::Asked,
-    /// The archives as last read, for this mark and this cluster.
-    read: Option<Reading>,
     last: Option<BackedUp>,
     more: bool,
     moment: Option<Timestamp>,
@@ -48,7 +76,8 @@ impl BackupStage {
         let stores = velero.stores.iter().cloned().map(StoreStage::new).collect();
         let live = config.cluster.dump.is_none();
         let downloads = velero.downloads.clone().filter(|_| live).map(|d| DownloadStage::new(d, config.cluster.clone(), velero.namespace.clone()));
-        Self { config, library, stores, downloads, asked: restores::Asked::default(), read: None, last: None, more: false, moment: None }
+        let files = FileStage::new(velero.backups.clone());
+        Self { config, library, files, stores, downloads, asked: restores::Asked::default(), last: None, more: false, moment: None }
     }
 
     /// Whether archives wait to be read: each run reads one of every store, so that what was read is shown before the next.
@@ -74,36 +103,58 @@ impl BackupStage {
 
     /// Reads archives that changed, and judges every backup anew: time alone can end one.
     pub async fn run(&mut self, live: &Live, now: Timestamp) -> (BackedUp, Reads) {
-        let mut reads = Reads::new();
-        let failure = self.read_files(live, &mut reads).await.err();
         let config = self.config.clone();
         let namespace = &config.velero.namespace;
-        // Namespaces are asked for their labels only; Velero's own objects must lie in the namespace that Velero watches.
-        let controllers =
-            live.controllers.iter().filter(|(id, _)| &*id.gk.group != "velero.io" || id.namespace.as_ref().is_none_or(|n| n == namespace));
-        let namespaces: Vec<Value> = live.objects.iter().filter(|(id, _)| id.gk.is("", "Namespace")).map(|(_, o)| o.content.value()).collect();
-        let objects = controllers.map(|(_, object)| &**object).chain(&namespaces);
-        let (mut archives, mut restores) =
-            self.read.as_ref().map(|(_, _, archives, restores)| (archives.clone(), restores.clone())).unwrap_or_default();
-        archives.extend(self.read_remote(live, &archives, now, &mut reads).await);
-        self.read_restores(live, &mut restores, now).await;
-        let uids = live.objects.iter().filter(|(id, _)| id.gk.is("", "Namespace"));
-        let uids = uids.filter_map(|(id, o)| Some((id.name.clone(), o.meta.uid.clone()?))).collect();
-        let cluster = velero::Cluster { uid: live.cluster_uid.clone(), namespaces: uids, names: velero::Names::of(&live.kinds) };
-        let mut backed_up = velero::assess(objects, archives, restores, &cluster, now);
-        if let Some(moment) = self.moment {
-            velero::moment::seen_from(moment, &mut backed_up);
+        let failure = self.files.look(live, namespace).await.err();
+        let own = live.controllers.iter().filter(|(id, _)| id.gk.is("velero.io", "Backup") && id.namespace.as_ref() == Some(namespace));
+        let claimed: Vec<custom::Backup> = own.filter_map(|(_, object)| custom::read_backup(object)).collect();
+        let period = SignedDuration::try_from(config.velero.interval).unwrap_or(SignedDuration::MAX);
+        for store in &mut self.stores {
+            store.list(live, namespace, &claimed, period, now).await;
         }
+        let restores = self.read_restores(live, now).await;
+        let mut reads = Reads::new();
+        let mut judged = self.judge(live, &claimed, &restores, now);
+        let mut again = false;
+        // Files are near: they are all read at once.
+        while let Some((_, at)) = self.next(&judged, now, |s| matches!(s, Source::File(_))) {
+            let Source::File(n) = judged.told[at].0 else { break };
+            reads.push((None, self.files.read(n, &self.library, now).await));
+            judged = self.judge(live, &claimed, &restores, now);
+        }
+        for n in 0..self.stores.len() {
+            if let Some((name, _)) = self.next(&judged, now, |s| matches!(s, Source::Store(m) if m == n)) {
+                reads.extend(self.stores[n].read(&name, &self.library, live.cluster_uid.as_deref(), now).await);
+                again = true;
+            }
+            again |= self.stores[n].read_beside(now).await;
+        }
+        again |= self.ask_velero(&judged, live, &mut reads, now).await;
+        if again {
+            judged = self.judge(live, &claimed, &restores, now);
+        }
+        let wait = self.mark_next(&mut judged, now);
+        self.more = wait || self.stores.iter().any(|s| s.has_more(now)) || self.velero_has_more(&judged, now);
+        self.more |= self.downloads.is_some() && self.asked.has_more(&restores::untold(live, namespace, &restores), now);
+        (self.conclude(judged.assessed.backed_up, live, failure, now), reads)
+    }
+
+    /// What is known, with as of when and why not more.
+    fn conclude(&mut self, mut backed_up: BackedUp, live: &Live, failure: Option<Failure>, now: Timestamp) -> BackedUp {
         // Archives that could not be read may hold anything: nothing is known as of any moment, rather than "there is none".
-        let blind = failure.is_some() && self.read.is_none();
+        let blind = failure.is_some() && !self.files.is_known();
         let listed = self.stores.iter().filter_map(StoreStage::as_of).max();
         // A store of which nothing is known may hold anything as well, and newer than all that is known, unless it is a location of which the
         // cluster says what backups there are.
-        let told = |s: &&StoreStage| s.is_a_location() && lists_backups(live);
+        let told = |s: &StoreStage| s.is_a_location() && lists_backups(live);
         let unlisted = self.stores.iter().find(|s| s.as_of().is_none() && !told(s)).and_then(StoreStage::failure).cloned();
         let blind = blind || unlisted.is_some();
-        backed_up.as_of = if blind { None } else { live.as_of.or(listed).or_else(|| self.read.is_some().then_some(now)) };
-        backed_up.failure = failure.or(unlisted).or_else(|| unread(live));
+        // One that was listed and is gone since may hold what came after.
+        let gone = self.stores.iter().filter(|s| s.failure().is_some() && !told(s)).filter_map(StoreStage::as_of).min();
+        let known = live.as_of.or(listed).or_else(|| self.files.is_known().then_some(now));
+        backed_up.as_of = if blind { None } else { known.map(|at| gone.map_or(at, |gone| gone.min(at))) };
+        let away = self.stores.iter().filter(|s| s.as_of().is_some()).find_map(StoreStage::failure).cloned();
+        backed_up.failure = failure.or(unlisted).or_else(|| unread(live)).or(away);
         if backed_up.failure.is_some() {
             // What was known stays known, marked with its age.
             if let Some(last) = self.last.as_ref().filter(|_| backed_up.backups.is_empty()) {
@@ -112,80 +163,128 @@ impl BackupStage {
         } else {
             self.last = Some(backed_up.clone());
         }
-        (backed_up, reads)
+        backed_up
     }
 
-    /// Looks at the stores and asks Velero; returns what they say of backups that no file tells of.
-    async fn read_remote(&mut self, live: &Live, files: &[FileBackup], now: Timestamp, reads: &mut Reads) -> Vec<FileBackup> {
-        let config = self.config.clone();
-        let velero = &config.velero;
-        let period = SignedDuration::try_from(velero.interval).unwrap_or(SignedDuration::MAX);
-        let own = live.controllers.iter().filter(|(id, _)| id.gk.is("velero.io", "Backup") && id.namespace.as_ref() == Some(&velero.namespace));
-        let claimed: Vec<custom::Backup> = own.filter_map(|(_, object)| custom::read_backup(object)).collect();
-        let wanted = Wanted { read: velero.read, moment: self.moment, now };
-        let mut told: Vec<FileBackup> = Vec::new();
-        self.more = false;
-        for store in &mut self.stores {
-            store.list(live, &velero.namespace, period, now).await;
-            reads.extend(store.read(&self.library, wanted, live.cluster_uid.as_deref()).await);
-            self.more |= store.has_more(wanted);
-            told.extend(store.tell(&claimed, wanted));
+    /// All that is told of archives, joined with the cluster: what each backup is good for, as far as is known.
+    fn judge(&mut self, live: &Live, claimed: &[custom::Backup], restores: &[RestoreFiles], now: Timestamp) -> Judged {
+        let namespace = &self.config.velero.namespace;
+        let mut told: Vec<(Source, FileBackup)> = self.files.tell().enumerate().map(|(n, t)| (Source::File(n), t)).collect();
+        let files = told.len();
+        for (n, store) in self.stores.iter().enumerate() {
+            told.extend(store.tell(claimed).into_iter().map(|t| (Source::Store(n), t)));
         }
-        told.retain(|t| !files.iter().any(|f| f.name == t.name));
+        // A file wins over a store, and both over Velero: that is asked only of what nobody tells of, or whose store does not answer.
+        let (given, stored) = told.split_at(files);
+        let named: Vec<&Text> = given.iter().map(|(_, t)| &t.name).collect();
+        let stored: Vec<(Source, FileBackup)> = stored.iter().filter(|(_, t)| !named.contains(&&t.name)).cloned().collect();
+        told.truncate(files);
+        let mut open = Vec::new();
         if let Some(downloads) = &mut self.downloads {
-            let known = |b: &custom::Backup| files.iter().chain(&told).any(|t| t.name == b.head.name && t.content.is_ok());
-            let open: Vec<custom::Backup> = claimed.into_iter().filter(|b| !known(b)).collect();
-            reads.extend(downloads.read(&open, live, &self.library, wanted).await);
-            self.more |= downloads.has_more(&open, wanted);
-            let answers = downloads.tell(&open, wanted);
-            told.retain(|t| t.content.is_ok() || !answers.iter().any(|a| a.name == t.name));
-            told.extend(answers);
+            let silent = |t: &FileBackup| t.object.is_none() && t.content.as_ref().is_err_and(|f| &*f.reason != velero::assess::DATA_GONE);
+            let known = |b: &custom::Backup| {
+                told.iter().any(|(_, t)| t.name == b.head.name) || stored.iter().any(|(_, t)| t.name == b.head.name && !silent(t))
+            };
+            open = claimed.iter().filter(|b| !known(b)).cloned().collect();
+            downloads.keep(&open);
         }
-        told
+        let asked = |name: &Text| open.iter().any(|b| b.head.name == *name);
+        told.extend(stored.into_iter().filter(|(_, t)| !asked(&t.name)));
+        let answers = self.downloads.as_ref().map(|d| d.tell(&open)).unwrap_or_default();
+        told.extend(answers.into_iter().enumerate().map(|(n, t)| (Source::Velero(n), t)));
+
+        // Namespaces are asked for their labels only; Velero's own objects must lie in the namespace that Velero watches.
+        let controllers =
+            live.controllers.iter().filter(|(id, _)| &*id.gk.group != "velero.io" || id.namespace.as_ref().is_none_or(|n| n == namespace));
+        let namespaces: Vec<Value> = live.objects.iter().filter(|(id, _)| id.gk.is("", "Namespace")).map(|(_, o)| o.content.value()).collect();
+        let objects = controllers.map(|(_, object)| &**object).chain(&namespaces);
+        let uids = live.objects.iter().filter(|(id, _)| id.gk.is("", "Namespace"));
+        let uids = uids.filter_map(|(id, o)| Some((id.name.clone(), o.meta.uid.clone()?))).collect();
+        let cluster = velero::Cluster { uid: live.cluster_uid.clone(), namespaces: uids, names: velero::Names::of(&live.kinds) };
+        let (who, told): (Vec<(Source, Text)>, Vec<FileBackup>) = told.into_iter().map(|(s, t)| ((s, t.name.clone()), t)).unzip();
+        let mut assessed = velero::assess_each(objects, told, restores.to_vec(), &cluster, now);
+        if let Some(moment) = self.moment {
+            velero::moment::seen_from(moment, &mut assessed.backed_up);
+        }
+        Judged { assessed, told: who, open }
     }
 
-    /// Adds what stores and Velero tell of restores that no file tells of.
-    async fn read_restores(&mut self, live: &Live, told: &mut Vec<RestoreFiles>, now: Timestamp) {
+    /// The archive that is wanted most of some sources: its name, and its place among what is told.
+    fn next(&self, judged: &Judged, now: Timestamp, of: impl Fn(Source) -> bool) -> Option<(Text, usize)> {
+        let mut places = Vec::new();
+        let mut candidates: Vec<Candidate<'_>> = Vec::new();
+        for (at, (source, name)) in judged.told.iter().enumerate().filter(|(_, (source, _))| of(*source)) {
+            let readable: Option<(&Outcome, bool)> = match source {
+                Source::File(n) => self.files.readable(*n),
+                Source::Store(n) => self.stores[*n].readable(name).map(|o| (o, false)),
+                Source::Velero(n) => self.downloads.as_ref().map(|d| (d.readable(&judged.open[*n]), false)),
+            };
+            let Some((outcome, asked_for)) = readable else { continue };
+            places.push(at);
+            candidates.push(Candidate { backup: judged.backup(at), outcome, asked_for });
+        }
+        let at = places[choose::next(&candidates, Wanted { read: self.read_which(), now })?];
+        Some((judged.told[at].1.clone(), at))
+    }
+
+    fn read_which(&self) -> ReadBackups {
+        self.config.velero.read
+    }
+
+    /// Asks Velero for the archive that is wanted most, and for files beside archives. Says whether anything was asked.
+    async fn ask_velero(&mut self, judged: &Judged, live: &Live, reads: &mut Reads, now: Timestamp) -> bool {
+        let next = self.next(judged, now, |s| matches!(s, Source::Velero(_)));
+        let counting = counting(judged);
+        let Some(downloads) = &mut self.downloads else { return false };
+        if let Some(Source::Velero(n)) = next.as_ref().map(|(_, at)| judged.told[*at].0) {
+            reads.push(downloads.read(&judged.open[n], live, &self.library, now).await);
+        }
+        downloads.read_beside(&counting, live, now).await || next.is_some()
+    }
+
+    fn velero_has_more(&self, judged: &Judged, now: Timestamp) -> bool {
+        self.downloads.as_ref().is_some_and(|d| d.has_more(&counting(judged), now))
+    }
+
+    /// Says at the archives that are read next that they are. Whether there are any.
+    fn mark_next(&self, judged: &mut Judged, now: Timestamp) -> bool {
+        let stores = (0..self.stores.len()).filter_map(|n| self.next(judged, now, |s| matches!(s, Source::Store(m) if m == n)));
+        let all: Vec<(Text, usize)> = stores.chain(self.next(judged, now, |s| matches!(s, Source::Velero(_)))).collect();
+        for (_, at) in &all {
+            let row = judged.assessed.of_file[*at];
+            let content = &mut judged.assessed.backed_up.backups[row].content;
+            if matches!(content, BackupContent::Unread(f) if &*f.reason == "not_needed") {
+                *content = BackupContent::Unread(Failure::new(NOT_YET_READ, "it is about to be read"));
+            }
+        }
+        !all.is_empty()
+    }
+
+    /// What files, stores and Velero tell of restores; a file wins over a store, and both over Velero.
+    async fn read_restores(&mut self, live: &Live, now: Timestamp) -> Vec<RestoreFiles> {
+        let mut told = self.files.restores().to_vec();
         for files in self.stores.iter().flat_map(StoreStage::restores) {
             if !told.iter().any(|t| t.name == files.name) {
                 told.push(files.clone());
             }
         }
-        let Some(downloads) = &mut self.downloads else { return };
-        let open = restores::untold(live, &self.config.velero.namespace, told);
+        let Some(downloads) = &mut self.downloads else { return told };
+        let open = restores::untold(live, &self.config.velero.namespace, &told);
         self.asked.read(downloads, &open, live, now).await;
-        self.more |= self.asked.has_more(&open, now);
         told.extend(self.asked.tell().cloned());
+        told
     }
+}
 
-    async fn read_files(&mut self, live: &Live, reads: &mut Reads) -> Result<(), Failure> {
-        let given = self.config.velero.backups.clone();
-        if given.is_empty() {
-            return Ok(());
-        }
-        let library = self.library.clone();
-        let own = |id: &ObjectId| id.gk.is("velero.io", "Backup") && id.namespace.as_ref() == Some(&self.config.velero.namespace);
-        let backups = live.controllers.keys().filter(|id| own(id)).map(|id| id.name.clone()).collect();
-        let around = files::Around { cluster_uid: live.cluster_uid.clone(), backups, moment: self.moment };
-        let uid = live.cluster_uid.clone();
-        let known = self.read.as_ref().map(|(mark, uid, ..)| (mark.clone(), uid.clone()));
-        let work = move || {
-            // The Backup object beside an archive that was given by its own path counts too.
-            let mark = Mark::of(given.iter().flat_map(|b| [b.path.clone(), b.path.with_file_name(files::MARKER)]));
-            if known.is_some_and(|(m, u)| m == mark && u == uid) {
-                return Ok(None);
-            }
-            let archives = files::read(&given, &library, &around).map_err(|e| Failure::new(e.kind(), e.to_string()))?;
-            let restores = given.iter().flat_map(|b| files::restores(&b.path)).collect();
-            Ok(Some((mark, uid, archives, restores)))
-        };
-        let outcome = tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(Failure::new("internal", "reading archives was stopped")));
-        if let Some(read) = outcome? {
-            reads.extend(read.2.iter().map(|b| (None, b.content.as_ref().err().map(|f| f.reason.clone()).filter(|r| &**r != "not_needed"))));
-            self.read = Some(read);
-        }
-        Ok(())
-    }
+/// The backups that Velero is asked of and that count, newest first.
+fn counting(judged: &Judged) -> Vec<&custom::Backup> {
+    let asked = judged.told.iter().enumerate().filter_map(|(at, (source, _))| match source {
+        Source::Velero(n) => Some((at, &judged.open[*n])),
+        _ => None,
+    });
+    let mut backups: Vec<&custom::Backup> = asked.filter(|(at, _)| judged.backup(*at).state.usable()).map(|(_, b)| b).collect();
+    backups.sort_by_key(|b| std::cmp::Reverse((b.start, b.head.name.clone())));
+    backups
 }
 
 /// Whether the cluster, or the dump, says which Backups there are.
@@ -211,25 +310,4 @@ fn unread(live: &Live) -> Option<Failure> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::file::{File, Surroundings};
-
-    async fn run(text: &str, live: &Live, now: Timestamp) -> BackedUp {
-        let config = File::parse(text).and_then(|f| f.validate(&Surroundings { cache_dir: "/cache".into() })).expect("valid");
-        BackupStage::new(Arc::new(config), Redactor::new([0; 32])).run(live, now).await.0
-    }
-
-    #[tokio::test]
-    async fn what_was_never_read_is_known_as_of_no_moment() {
-        let now: Timestamp = "2026-01-02T03:04:05Z".parse().expect("a time");
-        let unread = Live { failure: Some(Failure::new("network", "no answer")), ..Live::default() };
-        let read = Live { as_of: Some(now), discovered: true, ..Live::default() };
-        let nothing = run("", &unread, now).await;
-        assert!(nothing.as_of.is_none() && nothing.failure.is_some(), "no cluster and no archive: nobody knows of any backup");
-        let missing = run("velero: {backups: [{file: /nowhere/b.tar.gz}]}", &read, now).await;
-        assert!(missing.as_of.is_none() && missing.failure.is_some(), "an archive that cannot be found is no proof that there is none");
-        let none = run("", &read, now).await;
-        assert!(none.as_of == Some(now) && none.failure.is_none(), "a cluster without Velero has no backups");
-    }
-}
+mod tests;

@@ -63,8 +63,31 @@ struct Ground<'a> {
 /// Reason of a backup that its storage location does not hold any more.
 pub const DATA_GONE: &str = "data_gone";
 
+/// Reason of content that nobody was told where to find.
+pub const CONTENT_UNREAD: &str = "content_unread";
+
 /// Velero's location when nothing names one (pkg/cmd/server/config `--default-backup-storage-location`).
 const DEFAULT_LOCATION: &str = "default";
+
+/// What the backups hold, and which of them each archive is of.
+#[derive(Clone, Debug)]
+pub struct Assessed {
+    /// What the backups hold.
+    pub backed_up: BackedUp,
+    /// For each archive that was given, in that order, its backup's place among `backed_up.backups`.
+    pub of_file: Vec<usize>,
+}
+
+/// [`assess_each`] for who needs no more than the outcome.
+pub fn assess<'a>(
+    objects: impl Iterator<Item = &'a Value>,
+    files: Vec<FileBackup>,
+    bucket: Vec<RestoreFiles>,
+    cluster: &Cluster,
+    now: Timestamp,
+) -> BackedUp {
+    assess_each(objects, files, bucket, cluster, now).backed_up
+}
 
 /// Joins Backup objects and archives by name, judges every backup, and computes what the schedules will do.
 ///
@@ -73,23 +96,26 @@ const DEFAULT_LOCATION: &str = "default";
 /// `bucket` are the files of restores that were found.
 /// A Backup and an archive of one name are the same backup if their uids agree, or else their starts: a Backup that was synced from the bucket
 /// has a new uid. A backup in the cluster without an archive is `Unread`: what it holds cannot be said.
-pub fn assess<'a>(
+pub fn assess_each<'a>(
     objects: impl Iterator<Item = &'a Value>,
     files: Vec<FileBackup>,
     bucket: Vec<RestoreFiles>,
     cluster: &Cluster,
     now: Timestamp,
-) -> BackedUp {
+) -> Assessed {
     let objects = custom::read(objects);
     let locations: Vec<Location> = objects.locations.iter().map(location).collect();
     let ground = Ground { objects: &objects, locations: &locations, cluster, now };
     let mut files: Vec<Option<FileBackup>> = files.into_iter().map(Some).collect();
-    let mut backups = Vec::new();
+    // Each with the number of its archive.
+    let mut backups: Vec<(Backup, Option<usize>)> = Vec::new();
     for backup in &objects.backups {
-        let file = files.iter_mut().find(|f| f.as_ref().is_some_and(|f| is_same(backup, f))).and_then(Option::take);
-        backups.push(witness(backup.clone(), true, file, &ground));
+        let own = files.iter().position(|f| f.as_ref().is_some_and(|f| is_same(backup, f)));
+        let file = own.and_then(|n| files[n].take());
+        backups.push((witness(backup.clone(), true, file, &ground), own));
     }
-    for file in files.into_iter().flatten() {
+    let count = files.len();
+    for (n, file) in files.into_iter().enumerate().filter_map(|(n, f)| Some((n, f?))) {
         let told = file.object.as_ref().and_then(custom::read_backup).map(|b| custom::Backup { start: b.start.or(file.start), ..b });
         let known = told.is_some();
         let backup = told.unwrap_or_else(|| custom::Backup { start: file.start, phase: "Completed".into(), ..custom::Backup::default() });
@@ -102,14 +128,18 @@ pub fn assess<'a>(
                 backup.why = "it was given as a file without its velero-backup.json, and is taken to be complete".to_owned();
             }
         }
-        backups.push(backup);
+        backups.push((backup, Some(n)));
     }
-    backups.sort_by(|a, b| b.start.cmp(&a.start).then_with(|| b.name.cmp(&a.name)));
+    backups.sort_by(|(a, _), (b, _)| b.start.cmp(&a.start).then_with(|| b.name.cmp(&a.name)));
+    let mut of_file = vec![0; count];
+    backups.iter().enumerate().filter_map(|(at, (_, n))| Some((at, (*n)?))).for_each(|(at, n)| of_file[n] = at);
+    let mut backups: Vec<Backup> = backups.into_iter().map(|(backup, _)| backup).collect();
     evidence::coincidences(&mut backups);
     let mut schedules: Vec<Schedule> = objects.schedules.iter().map(|s| schedule(s, &objects, &locations, now)).collect();
     schedules.sort_by(|a, b| a.name.cmp(&b.name));
     let restores = restores::all(&objects, bucket, &backups);
-    BackedUp { backups, schedules, locations, copies: objects.copies, restores, as_of: Some(now), failure: None }
+    let backed_up = BackedUp { backups, schedules, locations, copies: objects.copies, restores, as_of: Some(now), failure: None };
+    Assessed { backed_up, of_file }
 }
 
 fn is_same(backup: &custom::Backup, file: &FileBackup) -> bool {
@@ -153,7 +183,7 @@ fn witness(backup: custom::Backup, in_cluster: bool, file: Option<FileBackup>, g
         Some(FileBackup { content: Err(failure), .. }) if damaged => BackupContent::Damaged(failure),
         Some(FileBackup { content: Err(failure), .. }) => BackupContent::Unread(failure),
         None => BackupContent::Unread(Failure::new(
-            "content_unread",
+            CONTENT_UNREAD,
             format!("what backup {name} holds was not read; fetch it with `velero backup download {name}` and give it with --backup FILE"),
         )),
     };

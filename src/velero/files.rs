@@ -4,7 +4,7 @@
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::HashSet,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -21,8 +21,6 @@ use super::{
     beside::{self, RestoreFile, SideFile},
     custom::{self, read_backup},
     library::Library,
-    moment::had_ended,
-    scope::Scope,
     state::Damage,
 };
 use crate::{
@@ -118,85 +116,55 @@ impl FilesError {
 }
 
 /// An archive that was found, not read yet.
-struct Candidate {
-    name: Text,
-    archive: PathBuf,
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The backup's name.
+    pub name: Text,
+    /// Where its archive is.
+    pub archive: PathBuf,
+    /// Given by name, so it is read in any case.
+    pub asked_for: bool,
+    /// Why it cannot be used although its folder can.
+    pub failure: Option<Failure>,
     object: Option<Value>,
     start: Option<Timestamp>,
-    /// Given by name, so it is read in any case.
-    asked_for: bool,
-    /// Why it cannot be used although its folder can.
-    failure: Option<Failure>,
+    side: SideFiles,
 }
 
 /// What is known besides the files.
 #[derive(Clone, Debug, Default)]
 pub struct Around {
-    /// uid of the cluster's kube-system.
-    pub cluster_uid: Option<Text>,
     /// Names of the Backups in the cluster: an archive of such a name needs no start of its own.
     pub backups: HashSet<Text>,
-    /// The moment that is spoken of, if it is not now.
-    pub moment: Option<Timestamp>,
 }
 
-/// Finds and reads the backups that were given.
+/// Finds the backups that were given, with what Velero wrote beside them. Their archives are not read yet.
 ///
-/// An archive given by its path, or a folder of one backup, is always read. Of a folder of many (a bucket's layout: `backups/<name>/`), the
-/// newest completed backup of each scope is read and what is newer, and older ones only if that one is damaged or from another cluster: memory stays bounded by what
-/// can matter. The others are told as unread with reason `not_needed`. An error means that what was asked for is wrong; what is wrong
-/// inside a folder of many stands at the backup it concerns. Of backups that had not ended at the moment that is spoken of none
-/// is looked for.
-pub fn read(given: &[BackupFile], library: &Library, around: &Around) -> Result<Vec<FileBackup>, FilesError> {
-    let mut candidates: Vec<Candidate> = Vec::new();
+/// An archive given by its path, or a folder of one backup, is asked for; of a folder of many (a bucket's layout: `backups/<name>/`) it is for
+/// others to say which are worth reading.
+///
+/// # Errors
+/// What was asked for is wrong. What is wrong inside a folder of many stands at the backup it concerns.
+pub fn find(given: &[BackupFile], around: &Around) -> Result<Vec<Found>, FilesError> {
+    let mut all: Vec<Found> = Vec::new();
     for file in given {
-        for candidate in find(file, &around.backups)? {
-            match candidates.iter().position(|c| c.name == candidate.name) {
-                Some(at) if !candidates[at].asked_for => candidates[at] = candidate,
-                Some(_) if !candidate.asked_for => {}
+        for found in find_one(file, &around.backups)? {
+            match all.iter().position(|c| c.name == found.name) {
+                Some(at) if !all[at].asked_for => all[at] = found,
+                Some(_) if !found.asked_for => {}
                 Some(at) => {
-                    let (first, second) = (shown(&candidates[at].archive), shown(&candidate.archive));
-                    return Err(FilesError::Twice { name: candidate.name, first, second });
+                    let (first, second) = (shown(&all[at].archive), shown(&found.archive));
+                    return Err(FilesError::Twice { name: found.name, first, second });
                 }
-                None => candidates.push(candidate),
+                None => all.push(found),
             }
         }
     }
-    let mut searched: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    let mut scopes: Vec<Scope> = Vec::new();
-    let backups: Vec<Option<custom::Backup>> = candidates.iter().map(|c| c.object.as_ref().and_then(read_backup)).collect();
-    for (n, backup) in backups.iter().enumerate().filter(|(n, _)| !candidates[*n].asked_for) {
-        let ended = |b: &&custom::Backup| matches!(&*b.phase, "Completed" | "PartiallyFailed") && around.moment.is_none_or(|m| had_ended(b, m));
-        let Some(backup) = backup.as_ref().filter(ended) else { continue };
-        let scope = Scope::of_backup(&backup.spec, true);
-        let at = scopes.iter().position(|s| *s == scope).unwrap_or_else(|| {
-            scopes.push(scope);
-            scopes.len() - 1
-        });
-        searched.entry(at).or_default().push(n);
+    for found in &mut all {
+        let phase = found.object.as_ref().and_then(read_backup).map(|b| b.phase).unwrap_or_default();
+        found.side = beside(&found.archive, &found.name, &phase);
     }
-    let mut contents: BTreeMap<usize, Opened> = BTreeMap::new();
-    for (n, candidate) in candidates.iter().enumerate().filter(|(_, c)| c.asked_for && c.failure.is_none()) {
-        contents.insert(n, open(&candidate.archive, library));
-    }
-    for mut numbers in searched.into_values() {
-        numbers.sort_by_key(|n| std::cmp::Reverse(backups[*n].as_ref().and_then(|b| b.start)));
-        for n in numbers.into_iter().filter(|n| candidates[*n].failure.is_none()) {
-            let mut opened = open(&candidates[n].archive, library);
-            let foreign = matches!((around.cluster_uid.as_deref(), opened.cluster_uid.as_deref()), (Some(own), Some(theirs)) if own != theirs);
-            // What a partially failed one failed on, an older one may hold.
-            let whole = backups[n].as_ref().is_some_and(|b| &*b.phase == "Completed");
-            let good = opened.content.is_ok() && !foreign && whole;
-            if foreign {
-                opened.content = Err(Failure::new("foreign", "its content was let go: it is of another cluster"));
-            }
-            contents.insert(n, opened);
-            if good {
-                break;
-            }
-        }
-    }
-    Ok(candidates.into_iter().enumerate().map(|(n, candidate)| finish(candidate, contents.remove(&n), backups[n].as_ref())).collect())
+    Ok(all)
 }
 
 /// Names an archive on this machine: another file, or the same one written anew, has another key.
@@ -205,43 +173,29 @@ pub fn key(path: &Path, metadata: &fs::Metadata) -> io::Result<String> {
     Ok(format!("file {} {} {}", path.canonicalize()?.display(), metadata.len(), modified.as_nanos()))
 }
 
-/// An archive after an attempt to read it.
-struct Opened {
-    content: Result<Arc<Archive>, Failure>,
-    damage: Option<Damage>,
-    cluster_uid: Option<Text>,
-}
-
-fn open(path: &Path, library: &Library) -> Opened {
+/// Reads an archive on this machine, or finds it in the library. The damage is that of a copy: it says nothing against the backup that Velero has.
+///
+/// # Errors
+/// As the archive's reader has them, with what is damaged if that is why.
+pub fn open(path: &Path, library: &Library) -> Result<Arc<Archive>, (Failure, Option<Damage>)> {
     let origin = shown(path);
     let read = match fs::File::open(path).and_then(|file| Ok((key(path, &file.metadata()?)?, file))) {
         Ok((key, file)) => library.read(&key, &origin, file),
         Err(e) => Err(ArchiveError::io(&origin, &e)),
     };
-    match read {
-        Ok(archive) => Opened { cluster_uid: archive.cluster_uid.clone(), content: Ok(archive), damage: None },
-        Err(e) => Opened { content: Err(Failure::from(&e)), damage: e.is_damage().then(|| Damage::Copy(e.what())), cluster_uid: None },
-    }
+    read.map_err(|e| (Failure::from(&e), e.is_damage().then(|| Damage::Copy(e.what()))))
 }
 
-fn finish(candidate: Candidate, opened: Option<Opened>, backup: Option<&custom::Backup>) -> FileBackup {
-    let opened = opened.unwrap_or_else(|| {
-        let failure = candidate.failure.clone().unwrap_or_else(|| match backup {
-            Some(b) if !matches!(&*b.phase, "Completed" | "PartiallyFailed") => {
-                Failure::new("not_finished", "it did not end well, so it was not read")
-            }
-            _ => Failure::new("not_needed", "a newer backup of the same scope was read; give this archive by its own path to have it read"),
-        });
-        Opened { content: Err(failure), damage: None, cluster_uid: None }
-    });
-    FileBackup {
-        side: beside(&candidate.archive, &candidate.name, backup.map_or("", |b| &b.phase)),
-        name: candidate.name,
-        object: candidate.object,
-        start: candidate.start,
-        content: opened.content,
-        damage: opened.damage,
-        cluster_uid: opened.cluster_uid,
+impl Found {
+    /// The Backup object that lies beside the archive.
+    pub fn backup(&self) -> Option<custom::Backup> {
+        self.object.as_ref().and_then(read_backup)
+    }
+
+    /// What is said of it for the join with the cluster.
+    pub fn tell(&self, content: Result<Arc<Archive>, Failure>, damage: Option<Damage>, cluster_uid: Option<Text>) -> FileBackup {
+        let (name, object, start, side) = (self.name.clone(), self.object.clone(), self.start, self.side.clone());
+        FileBackup { name, object, start, content, damage, cluster_uid, side }
     }
 }
 
@@ -292,7 +246,7 @@ fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> FilesError {
     move |e| FilesError::Unreadable { path, message: e.to_string() }
 }
 
-fn find(given: &BackupFile, known: &HashSet<Text>) -> Result<Vec<Candidate>, FilesError> {
+fn find_one(given: &BackupFile, known: &HashSet<Text>) -> Result<Vec<Found>, FilesError> {
     let path = &given.path;
     let metadata = fs::metadata(path).map_err(unreadable(path))?;
     if metadata.is_file() {
@@ -325,7 +279,7 @@ fn find(given: &BackupFile, known: &HashSet<Text>) -> Result<Vec<Candidate>, Fil
 }
 
 /// One archive that was asked for.
-fn single(archive: &Path, given: &BackupFile, known: &HashSet<Text>) -> Result<Candidate, FilesError> {
+fn single(archive: &Path, given: &BackupFile, known: &HashSet<Text>) -> Result<Found, FilesError> {
     let object = marker_beside(archive)?;
     let stem = stem(archive);
     let told = object.as_ref().and_then(read_backup).map(|b| b.head.name);
@@ -333,7 +287,15 @@ fn single(archive: &Path, given: &BackupFile, known: &HashSet<Text>) -> Result<C
     let object = match told {
         // `velero backup download NAME` writes NAME-data.tar.gz.
         Some(name) if &*name == wanted || wanted.strip_suffix("-data") == Some(&*name) => {
-            return Ok(Candidate { name, archive: archive.to_owned(), object, start: given.start, asked_for: true, failure: None });
+            return Ok(Found {
+                name,
+                archive: archive.to_owned(),
+                object,
+                start: given.start,
+                asked_for: true,
+                failure: None,
+                side: SideFiles::default(),
+            });
         }
         Some(found) if given.start.is_none() => return Err(FilesError::OtherBackup { path: shown(archive), found: found.to_string() }),
         _ => None,
@@ -343,11 +305,19 @@ fn single(archive: &Path, given: &BackupFile, known: &HashSet<Text>) -> Result<C
     if given.start.is_none() && !known.contains(plain) {
         return Err(FilesError::NoStart { path: shown(archive) });
     }
-    Ok(Candidate { name: plain.into(), archive: archive.to_owned(), object, start: given.start, asked_for: true, failure: None })
+    Ok(Found {
+        name: plain.into(),
+        archive: archive.to_owned(),
+        object,
+        start: given.start,
+        asked_for: true,
+        failure: None,
+        side: SideFiles::default(),
+    })
 }
 
 /// One archive in a folder of many: what is wrong with it is its own matter.
-fn among_many(archive: PathBuf) -> Candidate {
+fn among_many(archive: PathBuf) -> Found {
     let stem = stem(&archive);
     let (object, failure) = match marker_beside(&archive) {
         Err(e) => (None, Some(Failure::new(e.kind(), e.to_string()))),
@@ -364,7 +334,7 @@ fn among_many(archive: PathBuf) -> Candidate {
             }
         },
     };
-    Candidate { name: stem.into(), archive, object, start: None, asked_for: false, failure }
+    Found { name: stem.into(), archive, object, start: None, asked_for: false, failure, side: SideFiles::default() }
 }
 
 /// The Backup object in the folder of an archive, if there is one.

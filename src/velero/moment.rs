@@ -2,13 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{cron::Cron, custom};
+use super::cron::Cron;
 use crate::witness::{BackedUp, Backup, BackupContent, BackupState, Failure};
-
-/// Whether a backup had ended by this moment. One that does not say when it ran is taken to have.
-pub fn had_ended(backup: &custom::Backup, moment: Timestamp) -> bool {
-    !later(backup.start, moment) && !later(backup.completed, moment)
-}
 
 /// Takes back what came after a moment: backups that had not ended do not count, and schedules say what was due next then.
 ///

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    choose::{self, Outcome, Wanted, why_unread},
+    choose::{AGAIN, Outcome, ended, why_unread},
+    sides::Sides,
     stores::{Read, take},
 };
 use crate::{
@@ -20,8 +21,14 @@ use crate::{
         custom,
         store::{StoreError, error::Fault, feed, signed},
     },
-    witness::{Failure, Live, SideFiles},
+    witness::{Failure, Live},
 };
+
+/// Files beside archives that are asked for in one run: each costs Velero an object and a round of its controller.
+const SIDES_A_RUN: usize = 8;
+
+/// How to have an older archive read.
+const ALL: &str = "`velero.read: all` has every one read";
 
 /// A backup as Velero knows it: its name, and what tells it from another one of that name.
 type Key = (Text, Option<Text>, Option<Timestamp>);
@@ -32,7 +39,16 @@ pub(super) struct DownloadStage {
     cluster: Cluster,
     namespace: Text,
     connection: Option<Connection>,
-    outcomes: BTreeMap<Key, (Outcome, SideFiles)>,
+    known: BTreeMap<Key, Known>,
+    /// When Velero last did not answer: it is left alone for a while.
+    silent: Option<Timestamp>,
+}
+
+/// What is known of one backup.
+#[derive(Default)]
+struct Known {
+    outcome: Outcome,
+    sides: Sides,
 }
 
 fn key(backup: &custom::Backup) -> Key {
@@ -41,27 +57,21 @@ fn key(backup: &custom::Backup) -> Key {
 
 impl DownloadStage {
     pub fn new(settings: Downloads, cluster: Cluster, namespace: Text) -> Self {
-        Self { settings, cluster, namespace, connection: None, outcomes: BTreeMap::new() }
+        Self { settings, cluster, namespace, connection: None, known: BTreeMap::new(), silent: None }
     }
 
-    /// The backup whose content is wanted most.
-    fn wanted<'b>(&self, backups: &'b [custom::Backup], asked: Wanted) -> Option<&'b custom::Backup> {
-        let unread = Outcome::Unread;
-        let alive = |b: &&custom::Backup| b.expires.is_none_or(|e| e > asked.now) && !b.head.deleting;
-        let alive: Vec<&custom::Backup> = backups.iter().filter(alive).collect();
-        let all: Vec<_> = alive.iter().map(|b| (*b, self.outcomes.get(&key(b)).map_or(&unread, |(o, _)| o))).collect();
-        choose::next(&all, asked).map(|n| alive[n])
+    /// Forgets the backups that are not `open`: those of the cluster that no store and no file tells of.
+    pub fn keep(&mut self, open: &[custom::Backup]) {
+        self.known.retain(|known, _| open.iter().any(|b| key(b) == *known));
     }
 
-    /// Whether there is more to read.
-    pub fn has_more(&self, backups: &[custom::Backup], asked: Wanted) -> bool {
-        self.wanted(backups, asked).is_some()
+    /// What came of reading an archive.
+    pub fn readable(&self, backup: &custom::Backup) -> &Outcome {
+        self.known.get(&key(backup)).map_or(&Outcome::Unread, |k| &k.outcome)
     }
 
-    /// Reads the archive that is wanted most. `backups` are those of the cluster that no store and no file tells of.
-    pub async fn read(&mut self, backups: &[custom::Backup], live: &Live, library: &Library, asked: Wanted) -> Option<Read> {
-        self.outcomes.retain(|known, _| backups.iter().any(|b| key(b) == *known));
-        let backup = self.wanted(backups, asked)?;
+    /// Reads an archive. Says what it read.
+    pub async fn read(&mut self, backup: &custom::Backup, live: &Live, library: &Library, now: Timestamp) -> Read {
         let cache = format!(
             "velero {} {} {} {}",
             live.cluster_uid.as_deref().unwrap_or_default(),
@@ -71,18 +81,64 @@ impl DownloadStage {
         );
         let outcome = match library.find(&cache) {
             Some(archive) => Outcome::of(archive, live.cluster_uid.as_deref()),
-            None => match self.fetch(backup, live, library, cache, asked.now).await {
+            None => match self.fetch(backup, live, library, cache, now).await {
                 Ok(outcome) => outcome,
                 Err(e) => {
                     tracing::warn!(backup = &*backup.head.name, reason = e.kind(), "{e}");
-                    Outcome::Failed(Failure::from(&e), asked.now)
+                    Outcome::Failed(Failure::from(&e), now)
                 }
             },
         };
         let failed = outcome.content(|| Failure::new("not_needed", "")).err().map(|f| f.reason);
-        let side = if failed.is_none() { self.beside(backup, live).await } else { SideFiles::default() };
-        self.outcomes.insert(key(backup), (outcome, side));
-        Some((backup.location.clone(), failed))
+        self.known.entry(key(backup)).or_default().outcome = outcome;
+        (backup.location.clone(), failed)
+    }
+
+    /// Files beside archives that are due, of backups in the order in which they are given.
+    fn due<'b>(&self, backups: &[&'b custom::Backup], now: Timestamp) -> Vec<(&'b custom::Backup, SideFile)> {
+        if self.silent.is_some_and(|at| now.duration_since(at) < AGAIN) {
+            return Vec::new();
+        }
+        let none = Known::default();
+        let of = |backup: &&'b custom::Backup| -> Vec<(&'b custom::Backup, SideFile)> {
+            let known = self.known.get(&key(backup)).unwrap_or(&none);
+            let read = matches!(known.outcome, Outcome::Read(_));
+            let due = known.sides.due(&backup.phase, read, now, |_| None);
+            // Where volume info was not asked for yet, the files that say the same wait for its answer.
+            let first = due.contains(&SideFile::VolumeInfo) && !read;
+            let asked = due.into_iter().filter(|f| f.download_kind().is_some() && (!first || *f == SideFile::VolumeInfo));
+            asked.map(|file| (*backup, file)).collect()
+        };
+        backups.iter().filter(|b| ended(&b.phase)).flat_map(of).collect()
+    }
+
+    /// Whether files beside archives wait to be read.
+    pub fn has_more(&self, backups: &[&custom::Backup], now: Timestamp) -> bool {
+        !self.due(backups, now).is_empty()
+    }
+
+    /// Reads files beside archives that are due, not more than fit into a run. `backups` are those that count, newest first.
+    pub async fn read_beside(&mut self, backups: &[&custom::Backup], live: &Live, now: Timestamp) -> bool {
+        let due: Vec<(&custom::Backup, SideFile)> = self.due(backups, now).into_iter().take(SIDES_A_RUN).collect();
+        let any = !due.is_empty();
+        for (backup, file) in due {
+            let Some(kind) = file.download_kind() else { continue };
+            let name = file.name(&backup.head.name);
+            let fetched = match self.small(&backup.head.name, backup.location.as_deref(), live, kind, &name).await {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(e) if e.kind() == "download_missing" => Ok(None),
+                Err(e) => Err(e),
+            };
+            let silent = fetched.as_ref().err().is_some_and(StoreError::is_passing);
+            let fetched = fetched.map_err(|e| Failure::from(&e));
+            let fetched = fetched.as_ref().map(Option::as_deref).map_err(Clone::clone);
+            self.known.entry(key(backup)).or_default().sides.take(file, &name, None, fetched, now);
+            if silent {
+                self.silent = Some(now);
+                break;
+            }
+        }
+        any
     }
 
     /// A connection, and the CA bundles to trust.
@@ -119,21 +175,6 @@ impl DownloadStage {
         outcome
     }
 
-    /// What Velero wrote beside an archive, as far as it gives it out.
-    async fn beside(&mut self, backup: &custom::Backup, live: &Live) -> SideFiles {
-        let mut side = SideFiles::default();
-        for file in SideFile::ALL.into_iter().filter(|f| f.matters(&backup.phase)) {
-            let Some(kind) = file.download_kind() else { continue };
-            let name = file.name(&backup.head.name);
-            match self.small(&backup.head.name, backup.location.as_deref(), live, kind, &name).await {
-                Ok(bytes) => side.take(file, &name, Ok(Some(&bytes))),
-                Err(e) if e.kind() == "download_missing" => side.take(file, &name, Ok(None)),
-                Err(e) => side.take(file, &name, Err(Failure::from(&e))),
-            }
-        }
-        side
-    }
-
     /// A small file of a backup or restore, whole.
     pub async fn small(&mut self, of: &str, location: Option<&str>, live: &Live, kind: &str, name: &str) -> Result<Vec<u8>, StoreError> {
         let (connection, bundles) = self.reach(location, live).await?;
@@ -148,18 +189,18 @@ impl DownloadStage {
     }
 
     /// What was read, for the join with the cluster.
-    pub fn tell(&self, backups: &[custom::Backup], asked: Wanted) -> Vec<FileBackup> {
-        let next = self.wanted(backups, asked).map(key);
+    pub fn tell(&self, backups: &[custom::Backup]) -> Vec<FileBackup> {
+        let none = Known::default();
         let of = |backup: &custom::Backup| {
-            let (known, side) = self.outcomes.get(&key(backup)).cloned().unwrap_or_default();
+            let Known { outcome, sides } = self.known.get(&key(backup)).unwrap_or(&none);
             FileBackup {
                 name: backup.head.name.clone(),
                 object: None,
                 start: backup.start,
-                content: known.content(|| why_unread(Some(backup), next.as_ref() == Some(&key(backup)))),
-                damage: known.damage(),
-                cluster_uid: known.cluster_uid(),
-                side,
+                content: outcome.content(|| why_unread(&backup.phase, ALL)),
+                damage: outcome.damage(),
+                cluster_uid: outcome.cluster_uid(),
+                side: sides.files().clone(),
             }
         };
         backups.iter().map(of).collect()

@@ -1,13 +1,17 @@
 //! One store of backups: listed on a period, its archives read one at a time. I/O: through velero's store and library, credential files.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
-    choose::{self, Outcome, Wanted, ended, why_unread},
+    choose::{Outcome, ended, why_unread},
     restores::Shelf,
+    sides::Sides,
 };
 use crate::{
     config::{SecretSource, Store},
@@ -18,7 +22,7 @@ use crate::{
         beside::{MAX_BYTES, SideFile},
         custom,
         store::{
-            Bucket, Coordinates, Listed, StoreError, StoredFile,
+            Bucket, Coordinates, Listed, StoreError,
             error::Fault,
             feed::{Feed, Open},
             listing::MARKER,
@@ -30,8 +34,14 @@ use crate::{
 /// Bytes of a Backup object; the API server takes none larger than 3 MiB.
 const MAX_MARKER: u64 = 4 << 20;
 
-/// Backup objects that are fetched at once.
+/// Small files that are fetched at once.
 pub(super) const AT_ONCE: usize = 8;
+
+/// Files beside archives that are fetched in one run, so that what was read is shown before the next.
+const SIDES_A_RUN: usize = 128;
+
+/// How to have an older archive read.
+const ALL: &str = "`velero.read: all` has every one read";
 
 /// One backup in the store.
 struct Stored {
@@ -39,7 +49,7 @@ struct Stored {
     /// The Backup object, for the tag it was read at.
     object: Result<(Value, custom::Backup), Failure>,
     outcome: Outcome,
-    side: SideFiles,
+    sides: Sides,
 }
 
 /// One store.
@@ -50,6 +60,8 @@ pub(super) struct StoreStage {
     tried: Option<Timestamp>,
     backups: BTreeMap<Text, Stored>,
     restores: Shelf,
+    /// Backups that had ended, as the cluster says, before the newest listing began.
+    ended_before: BTreeSet<Text>,
     /// Why the newest listing failed, if it did. What was listed before stays.
     failure: Option<Failure>,
 }
@@ -70,7 +82,16 @@ fn secret(source: &SecretSource) -> Result<String, Fault> {
 
 impl StoreStage {
     pub fn new(store: Store) -> Self {
-        Self { store, bucket: None, listed: None, tried: None, backups: BTreeMap::new(), restores: Shelf::default(), failure: None }
+        Self {
+            store,
+            bucket: None,
+            listed: None,
+            tried: None,
+            backups: BTreeMap::new(),
+            restores: Shelf::default(),
+            ended_before: BTreeSet::new(),
+            failure: None,
+        }
     }
 
     /// When the store was last listed.
@@ -78,7 +99,7 @@ impl StoreStage {
         self.listed
     }
 
-    /// Why nothing is known of it, if so.
+    /// Why the newest listing failed, if it did.
     pub fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()
     }
@@ -110,8 +131,8 @@ impl StoreStage {
         Ok(bucket)
     }
 
-    /// Lists the store if that is due.
-    pub async fn list(&mut self, live: &Live, namespace: &str, period: SignedDuration, now: Timestamp) {
+    /// Lists the store if that is due. `claimed` are the cluster's backups.
+    pub async fn list(&mut self, live: &Live, namespace: &str, claimed: &[custom::Backup], period: SignedDuration, now: Timestamp) {
         if self.tried.is_some_and(|at| now.duration_since(at) < period) {
             return;
         }
@@ -121,7 +142,10 @@ impl StoreStage {
             Err(e) => Err(e),
         };
         match outcome {
-            Ok(()) => (self.listed, self.failure) = (Some(now), None),
+            Ok(()) => {
+                (self.listed, self.failure) = (Some(now), None);
+                self.ended_before = claimed.iter().filter(|b| ended(&b.phase)).map(|b| b.head.name.clone()).collect();
+            }
             Err(e) => {
                 let failure = Failure::from(&e);
                 if self.failure.as_ref() != Some(&failure) {
@@ -154,31 +178,83 @@ impl StoreStage {
             };
             // Another archive under the same name is not the one that was read.
             let same = |o: &Stored| o.listed.archive(&name) == listed.archive(&name);
-            let (outcome, side) = old.filter(same).map(|o| (o.outcome, o.side)).unwrap_or_default();
-            self.backups.insert(name, Stored { listed, object, outcome, side });
+            let (unchanged, sides) = old.map(|o| (same(&o).then_some(o.outcome), o.sides)).unwrap_or_default();
+            self.backups.insert(name, Stored { listed, object, outcome: unchanged.unwrap_or_default(), sides });
         }
         self.restores.look(bucket).await
     }
 
-    /// Reads the archive that is wanted most, if there is one that is wanted. Says what it read.
-    pub async fn read(&mut self, library: &Library, asked: Wanted, live_cluster: Option<&str>) -> Option<Read> {
-        let (name, file) = self.wanted(asked)?;
+    /// Reads an archive. Says what it read.
+    pub async fn read(&mut self, name: &Text, library: &Library, live_cluster: Option<&str>, now: Timestamp) -> Option<Read> {
+        let file = self.backups.get(name)?.listed.archive(name)?.clone();
         let (_, bucket) = self.bucket.as_ref()?;
-        let outcome = match bucket.archive(&name, &file) {
+        let outcome = match bucket.archive(name, &file) {
             Ok(open) => {
                 let key = format!("store {} {name} {} {}", bucket.place(), file.size, file.tag);
                 let origin = format!("{}/backups/{name}/{name}.tar.gz", bucket.place());
-                take(library, key, origin, open, live_cluster, asked.now).await
+                take(library, key, origin, open, live_cluster, now).await
             }
-            Err(e) => Outcome::Failed(Failure::from(&e), asked.now),
+            Err(e) => Outcome::Failed(Failure::from(&e), now),
         };
         let failed = outcome.content(|| Failure::new("not_needed", "")).err().map(|f| f.reason);
-        let stored = self.backups.get(&name)?;
-        let side = beside(bucket, &name, &stored.listed, stored.object.as_ref().map_or("", |(_, b)| &b.phase)).await;
-        if let Some(stored) = self.backups.get_mut(&name) {
-            (stored.outcome, stored.side) = (outcome, side);
+        if let Some(stored) = self.backups.get_mut(name) {
+            stored.outcome = outcome;
         }
         Some((self.store.location.clone(), failed))
+    }
+
+    /// Files beside archives that are due, newest backups first.
+    fn due(&self, now: Timestamp) -> Vec<(Text, SideFile)> {
+        let mut backups: Vec<(&Text, &Stored)> = self.backups.iter().collect();
+        let start = |s: &Stored| s.object.as_ref().ok().and_then(|(_, b)| b.start);
+        backups.sort_by_key(|(name, s)| std::cmp::Reverse((start(s), *name)));
+        let of = |(name, stored): (&Text, &Stored)| -> Vec<(Text, SideFile)> {
+            let Some((_, backup)) = stored.object.as_ref().ok().filter(|(_, b)| ended(&b.phase)) else { return Vec::new() };
+            let tag = |file: SideFile| stored.listed.files.get(&file.name(name)).map(|f| f.tag.clone());
+            let read = !matches!(stored.outcome, Outcome::Unread | Outcome::Foreign(_));
+            stored.sides.due(&backup.phase, read, now, tag).into_iter().map(|file| (name.clone(), file)).collect()
+        };
+        backups.into_iter().flat_map(of).collect()
+    }
+
+    /// Reads files beside archives that are due, not more than fit into a run. What the listing does not hold is not there.
+    pub async fn read_beside(&mut self, now: Timestamp) -> bool {
+        use futures::StreamExt as _;
+        let Some((_, bucket)) = self.bucket.clone() else { return false };
+        let due = self.due(now);
+        let fetch = due.into_iter().take(SIDES_A_RUN).filter_map(|(name, file)| {
+            let tag = self.backups.get(&name)?.listed.files.get(&file.name(&name)).map(|f| f.tag.clone());
+            Some((name, file, tag))
+        });
+        let fetch: Vec<(Text, SideFile, Option<String>)> = fetch.collect();
+        let bucket = &bucket;
+        let fetched = futures::stream::iter(fetch).map(async |(name, file, tag)| {
+            let bytes = match tag {
+                Some(_) => bucket.small(&name, &file.name(&name), MAX_BYTES).await.map(Some).map_err(|e| Failure::from(&e)),
+                None => Ok(None),
+            };
+            (name, file, tag, bytes)
+        });
+        let mut fetched = fetched.buffer_unordered(AT_ONCE);
+        let mut any = false;
+        while let Some((name, file, tag, bytes)) = fetched.next().await {
+            any = true;
+            if let Some(stored) = self.backups.get_mut(&name) {
+                stored.sides.take(file, &file.name(&name), tag, bytes.as_ref().map(Option::as_deref).map_err(Clone::clone), now);
+            }
+        }
+        any
+    }
+
+    /// Whether files beside archives wait to be read.
+    pub fn has_more(&self, now: Timestamp) -> bool {
+        self.bucket.is_some() && !self.due(now).is_empty()
+    }
+
+    /// What came of reading an archive; `None` if it cannot be read.
+    pub fn readable(&self, name: &Text) -> Option<&Outcome> {
+        let stored = self.backups.get(name)?;
+        (stored.listed.archive(name).is_some() && stored.object.is_ok()).then_some(&stored.outcome)
     }
 
     /// Whether it is a storage location of the cluster: then Velero brings what lies in it into the cluster as Backups.
@@ -186,48 +262,33 @@ impl StoreStage {
         self.store.location.is_some()
     }
 
-    /// Whether there is more to read.
-    pub fn has_more(&self, asked: Wanted) -> bool {
-        self.wanted(asked).is_some()
-    }
-
-    fn wanted(&self, asked: Wanted) -> Option<(Text, StoredFile)> {
-        let there = |(name, s): (&Text, &Stored)| s.listed.archive(name).is_some() && s.object.is_ok();
-        let all: Vec<(&Text, &Stored)> = self.backups.iter().filter(|(n, s)| there((n, s))).collect();
-        let outcomes: Vec<(&custom::Backup, &Outcome)> =
-            all.iter().filter_map(|(_, s)| s.object.as_ref().ok().map(|(_, backup)| (backup, &s.outcome))).collect();
-        let (name, stored) = all[choose::next(&outcomes, asked)?];
-        Some((name.clone(), stored.listed.archive(name)?.clone()))
-    }
-
     /// What restores did, as far as it lies there.
     pub fn restores(&self) -> impl Iterator<Item = &RestoreFiles> {
         self.restores.tell()
     }
 
-    /// What the store says, for the join with the cluster. `claimed` are the cluster's finished backups of this very location.
-    pub fn tell(&self, claimed: &[custom::Backup], asked: Wanted) -> Vec<FileBackup> {
-        let next = self.wanted(asked).map(|(name, _)| name);
+    /// What the store says, for the join with the cluster. `claimed` are the cluster's backups: of those of this very location that it does not
+    /// hold it says why.
+    pub fn tell(&self, claimed: &[custom::Backup]) -> Vec<FileBackup> {
         let place = self.bucket.as_ref().map_or_else(String::new, |(at, _)| at.shown());
-        let mut told: Vec<FileBackup> = self.backups.iter().map(|(name, s)| s.tell(name, &place, next.as_ref() == Some(name))).collect();
-        let lost = |b: &&custom::Backup| ended(b) && self.store.location.is_some() && b.location == self.store.location;
-        for backup in claimed.iter().filter(lost).filter(|b| !self.backups.contains_key(&b.head.name)) {
-            let (content, damage) = match (&self.failure, self.listed) {
-                (Some(failure), None) => (failure.clone(), None),
-                (_, None) => continue,
-                // What came after the last listing cannot be in it.
-                (_, Some(at)) if backup.completed.is_none_or(|c| c > at) => continue,
-                (_, Some(_)) => {
-                    let what = format!("its data is gone: {place} holds no backups/{}/{MARKER}", backup.head.name);
-                    (Failure::new(DATA_GONE, what), None)
+        let mut told: Vec<FileBackup> = self.backups.iter().map(|(name, s)| s.tell(name, &place)).collect();
+        let own = |b: &&custom::Backup| ended(&b.phase) && self.store.location.is_some() && b.location == self.store.location;
+        for backup in claimed.iter().filter(own).filter(|b| !self.backups.contains_key(&b.head.name)) {
+            let name = &backup.head.name;
+            // Velero says that a backup has ended after its files are there, so a listing that began later must have them.
+            let content = match &self.failure {
+                _ if self.ended_before.contains(name) => {
+                    Failure::new(DATA_GONE, format!("its data is gone: {place} holds no backups/{name}/{MARKER}"))
                 }
+                Some(failure) => failure.clone(),
+                None => Failure::new(NOT_YET_READ, "it ended after its store was last listed"),
             };
             told.push(FileBackup {
-                name: backup.head.name.clone(),
+                name: name.clone(),
                 object: None,
                 start: backup.start,
                 content: Err(content),
-                damage,
+                damage: None,
                 cluster_uid: None,
                 side: SideFiles::default(),
             });
@@ -236,41 +297,28 @@ impl StoreStage {
     }
 }
 
+/// Reason of content that is about to be read.
+pub(super) const NOT_YET_READ: &str = "not_yet_read";
+
 impl Stored {
-    fn tell(&self, name: &Text, place: &str, chosen: bool) -> FileBackup {
+    fn tell(&self, name: &Text, place: &str) -> FileBackup {
         let (object, backup) = match &self.object {
             Ok((object, backup)) => (Some(object.clone()), Some(backup)),
             Err(_) => (None, None),
         };
-        let gone = self.listed.archive(name).is_none() && backup.is_some_and(ended);
+        let phase = backup.map_or("", |b| &*b.phase);
+        let gone = self.listed.archive(name).is_none() && ended(phase);
         let (content, damage) = match &self.object {
             Err(failure) => (Err(failure.clone()), None),
             Ok(_) if gone => {
                 let what = format!("its data is gone: {place} holds no backups/{name}/{name}.tar.gz");
                 (Err(Failure::new(DATA_GONE, what)), None)
             }
-            Ok(_) => (self.outcome.content(|| why_unread(backup, chosen)), self.outcome.damage()),
+            Ok(_) => (self.outcome.content(|| why_unread(phase, ALL)), self.outcome.damage()),
         };
-        let (cluster_uid, side) = (self.outcome.cluster_uid(), self.side.clone());
+        let (cluster_uid, side) = (self.outcome.cluster_uid(), self.sides.files().clone());
         FileBackup { name: name.clone(), object, start: None, content, damage, cluster_uid, side }
     }
-}
-
-/// What Velero wrote beside an archive. What the listing does not hold is not there.
-async fn beside(bucket: &Bucket, backup: &str, listed: &Listed, phase: &str) -> SideFiles {
-    let mut side = SideFiles::default();
-    for file in SideFile::ALL.into_iter().filter(|f| f.matters(phase)) {
-        let name = file.name(backup);
-        if !listed.files.contains_key(&name) {
-            side.take(file, &name, Ok(None));
-            continue;
-        }
-        match bucket.small(backup, &name, MAX_BYTES).await {
-            Ok(bytes) => side.take(file, &name, Ok(Some(&bytes))),
-            Err(e) => side.take(file, &name, Err(Failure::from(&e))),
-        }
-    }
-    side
 }
 
 /// The Backup object in a bucket.

@@ -20,11 +20,18 @@ fn library() -> Library {
 fn take(path: &Path, name: Option<&str>, start: Option<&str>) -> Result<Vec<FileBackup>, FilesError> {
     let start = start.map(|s| s.parse().expect("a time"));
     let given = BackupFile { path: path.to_owned(), name: name.map(str::to_owned), start };
-    read(&[given], &library(), &ours())
+    read(&[given], &Around::default())
 }
 
-fn ours() -> Around {
-    Around { cluster_uid: Some("ours".into()), ..Around::default() }
+/// All that was given, read.
+fn read(given: &[BackupFile], around: &Around) -> Result<Vec<FileBackup>, FilesError> {
+    let library = library();
+    let of = |found: Found| match (&found.failure, open(&found.archive, &library)) {
+        (Some(failure), _) => found.tell(Err(failure.clone()), None, None),
+        (None, Ok(archive)) => found.tell(Ok(archive.clone()), None, archive.cluster_uid.clone()),
+        (None, Err((failure, damage))) => found.tell(Err(failure), damage, None),
+    };
+    Ok(find(given, around)?.into_iter().map(of).collect())
 }
 
 fn put(bucket: &Path, name: &str, start: &str, cluster: &str, spec: Value) -> PathBuf {
@@ -67,12 +74,12 @@ fn an_archive_alone_needs_a_start() {
     assert_eq!(told(&found), ["mine 1"]);
     assert!(found[0].start.is_some() && found[0].object.is_none());
     // A Backup of its name in the cluster knows the start; `velero backup download b1` calls the archive b1-data.tar.gz.
-    let around = Around { backups: ["b1".into()].into(), ..ours() };
+    let around = Around { backups: ["b1".into()].into() };
     let downloaded = folder.join("b1-data.tar.gz");
     fs::copy(&archive, &downloaded).expect("copied");
     for path in [archive, downloaded] {
         let given = BackupFile { path, name: None, start: None };
-        let found = read(&[given], &library(), &around).expect("found");
+        let found = read(&[given], &around).expect("found");
         assert_eq!(told(&found), ["b1 1"]);
     }
 }
@@ -94,41 +101,28 @@ fn what_is_wrong_with_a_path_is_said_with_the_way_out() {
     assert!(take(&folder.join("b1.tar.gz"), None, None).expect_err("too large").to_string().contains("more than the 4194304"));
     let given = |name: &str| BackupFile { path: folder.join("b1.tar.gz"), name: Some(name.to_owned()), start: Some(Timestamp::UNIX_EPOCH) };
     fs::remove_file(folder.join(MARKER)).expect("removed");
-    let twice = read(&[given("x"), given("x")], &library(), &Around::default()).expect_err("twice");
+    let twice = read(&[given("x"), given("x")], &Around::default()).expect_err("twice");
     assert_eq!(twice.kind(), "backup_twice");
 }
 
 #[test]
-fn of_a_bucket_the_newest_backup_of_each_scope_is_read() {
+fn what_is_wrong_inside_a_folder_of_many_stands_at_the_backup_it_concerns() {
     let bucket = tempfile::tempdir().expect("a folder");
-    let all = json!({"includedNamespaces":["*"]});
-    put(bucket.path(), "a1", "2026-03-01T01:00:00Z", "ours", all.clone());
-    put(bucket.path(), "a2", "2026-03-02T01:00:00Z", "ours", all.clone());
-    put(bucket.path(), "a3", "2026-03-03T01:00:00Z", "theirs", all.clone());
-    let broken = put(bucket.path(), "a4", "2026-03-04T01:00:00Z", "ours", all);
+    put(bucket.path(), "a1", "2026-03-01T01:00:00Z", "ours", json!({}));
+    let broken = put(bucket.path(), "a4", "2026-03-04T01:00:00Z", "ours", json!({}));
     fs::write(broken.join("a4.tar.gz"), b"\x1f\x8bxx").expect("written");
-    put(bucket.path(), "s1", "2026-02-01T01:00:00Z", "ours", json!({"includedNamespaces":["shop"]}));
     let lone = put(bucket.path(), "lone", "2026-02-01T01:00:00Z", "ours", json!({}));
     fs::remove_file(lone.join(MARKER)).expect("removed");
-    let failed = put(bucket.path(), "f1", "2026-03-05T01:00:00Z", "ours", json!({}));
-    fs::write(failed.join(MARKER), r#"{"apiVersion":"velero.io/v1","kind":"Backup","metadata":{"name":"f1"},"status":{"phase":"Failed"}}"#)
-        .expect("written");
-    let expected = ["a1 not_needed", "a2 1", "a3 foreign", "a4 archive_truncated", "f1 not_finished", "lone backup_no_start", "s1 1"];
     for path in [bucket.path().to_owned(), bucket.path().join("backups")] {
         let found = take(&path, None, None).expect("found");
-        assert_eq!(told(&found), expected);
-        assert!(matches!(&found[3].damage, Some(Damage::Copy(d)) if d.contains("ends too early")));
-        assert_eq!(found[2].cluster_uid.as_deref(), Some("theirs"));
+        assert_eq!(told(&found), ["a1 1", "a4 archive_truncated", "lone backup_no_start"]);
+        assert!(matches!(&found[1].damage, Some(Damage::Copy(d)) if d.contains("ends too early")));
     }
-    // Asked for by its own path, an older one is read too.
+    // One that is named besides is asked for.
     let given = |path: PathBuf| BackupFile { path, name: None, start: None };
     let both = [given(bucket.path().to_owned()), given(bucket.path().join("backups/a1"))];
-    let found = read(&both, &library(), &ours()).expect("found");
-    assert_eq!(told(&found)[0], "a1 1");
-    // Of a moment before the second one, the first is the newest.
-    let earlier = Some("2026-03-01T12:00:00Z".parse().expect("a time"));
-    let found = read(&[given(bucket.path().to_owned())], &library(), &Around { moment: earlier, ..ours() }).expect("found");
-    assert_eq!(told(&found)[..2], ["a1 1", "a2 not_needed"]);
+    let asked: Vec<bool> = find(&both, &Around::default()).expect("found").iter().map(|f| f.asked_for).collect();
+    assert_eq!(asked, [true, false, false]);
 }
 
 #[test]
