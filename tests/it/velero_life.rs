@@ -52,9 +52,9 @@ fn shop(plane: &ControlPlane) {
     patch(&["pod", "db", "-n", "shop"], json!({"phase": "Running"}));
 }
 
-/// A daemon that reads the bucket as a folder beside the cluster.
+/// A daemon that reads the bucket by its location's own coordinates.
 fn daemon(plane: &ControlPlane, velero: &Velero<'_>, user: &str) -> Daemon {
-    let lines = format!("velero: {{backups: [{{file: '{}'}}]}}", velero.root().display());
+    let lines = format!("velero: {{interval: 1s, stores: [{{location: default, credentials_file: '{}'}}]}}", velero.credentials().display());
     Daemon::start(&Setting::default().cluster(&shipped_user(plane, user)).with(&lines))
 }
 
@@ -62,12 +62,13 @@ fn named<'r>(report: &'r Value, part: &str, name: &str) -> Option<&'r Value> {
     report[part].as_array()?.iter().find(|b| b["name"] == name)
 }
 
-/// Waits until a backup's state and reason are these, and returns what is said of it.
+/// Waits until a backup's state and reason are these, and what it holds was read if that is wanted; returns what is said of it.
 fn backup(daemon: &Daemon, name: &str, state: &str, reason: &str) -> Value {
     let mut last = Value::Null;
     eventually(&format!("backup {name} is {state} ({reason})"), PATIENCE, || {
         last = named(&daemon.report(), "backups", name).cloned().unwrap_or_default();
-        last["state"] == state && last["reason"] == reason
+        let waits = last["unread"]["reason"] == "not_yet_read";
+        last["state"] == state && last["reason"] == reason && !waits
     });
     println!("{name}: {} ({}): {}", last["state"], last["reason"], last["why"]);
     last

@@ -175,12 +175,17 @@ impl<'a> Velero<'a> {
         let file = |path: PathBuf| path.display().to_string();
         [
             ("KUBECONFIG", file(self.plane.admin())),
-            ("AWS_SHARED_CREDENTIALS_FILE", file(dir.join("credentials"))),
+            ("AWS_SHARED_CREDENTIALS_FILE", file(self.credentials())),
             ("TMPDIR", file(dir.join("tmp"))),
             ("HOME", file(dir.to_owned())),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec()
+    }
+
+    /// A file with the credentials of the store, as Velero reads them.
+    pub fn credentials(&self) -> PathBuf {
+        self.folder.path().join("credentials")
     }
 
     /// Starts the server, again or for the first time, and waits until its location is available.
