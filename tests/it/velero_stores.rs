@@ -301,6 +301,15 @@ async fn a_download_through_velero_is_opt_in_and_every_way_to_fail_has_its_reaso
     assert!(velero.all("DownloadRequest").is_empty(), "those of small files too");
     velero.plane.kubectl(&["delete", "backups.velero.io", "gaps", "-n", "velero", "--wait=true"]);
     fs::remove_dir_all(velero.root().join("backups/gaps")).expect("removed");
+    // Beside a store that answers Velero is asked for nothing of what lies in it; where the store does not answer, Velero is asked.
+    let asked = || plane.audit().iter().filter(|r| r.verb == "create" && r.uri.contains("downloadrequests")).count();
+    for (key, needs_velero) in [(SECRET_KEY, false), ("wrong", true)] {
+        let (apart, before) = (tempfile::tempdir().expect("a folder"), asked());
+        let stores = format!(", stores: [{{location: default, credentials_file: '{}'}}]}}\n", credentials(apart.path(), key));
+        let found = look(&load(&text(&kubeconfig, "60s").replace("}}\n", &format!("}}{stores}")), apart.path()), &now).await;
+        assert!(holds_what_is_served(&found, "first", &now) >= 46);
+        assert_eq!(asked() > before, needs_velero, "{key}");
+    }
     // The program as a whole, as talkative as it can be: the signed address is in nothing that it says.
     fs::write(folder.path().join("snapgap.yaml"), text(&kubeconfig, "60s")).expect("written");
     let args = ["report", "-o", "json", "--all", "-f", "snapgap.yaml", "--log-level", LOUD];
