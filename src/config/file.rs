@@ -225,15 +225,17 @@ pub struct StoreEntry {
     pub path: Option<PathBuf>,
     /// Region of S3.
     pub region: Option<String>,
-    /// Endpoint, for example `https://minio.example.com:9000`.
+    /// Endpoint, if it is not the provider's public one: of S3 (`https://minio.example.com:9000`), of GCS without a path
+    /// (`https://storage-backups.p.googleapis.com`), of Azure that of the storage account (`https://backups.blob.core.usgovcloudapi.net`).
     pub url: Option<String>,
-    /// S3: the bucket stands in the path of the URL, not in its host.
+    /// S3: the bucket stands in the path of the URL, not in its host. Default: as the location says; `true` with a `url` that stands here.
     pub path_style: Option<bool>,
     /// PEM bundle to trust besides the system's roots.
     pub ca_file: Option<PathBuf>,
     /// Storage account of Azure.
     pub account: Option<String>,
-    /// File with credentials as Velero has them: an ini file for S3, variables for Azure, a key in JSON for GCP.
+    /// File with credentials as Velero has them: an ini file for S3, variables for Azure, a service account's key in JSON for GCP. Without it
+    /// the environment is asked, and the machine for its own identity.
     pub credentials_file: Option<PathBuf>,
     /// Environment variable with the same.
     pub credentials_env: Option<String>,

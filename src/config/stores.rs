@@ -7,6 +7,7 @@ use super::{
     check::{duration, has_credentials, refuse},
     file::{ConfigError, DownloadEntry, StoreEntry},
 };
+use crate::velero::store::coordinates::is_readable_by_others;
 
 /// What has to be written before DownloadRequests are made.
 const ACKNOWLEDGEMENT: &str = "reads every secret in every backup";
@@ -16,8 +17,10 @@ pub(super) fn stores(entries: Vec<StoreEntry>) -> Result<Vec<Store>, ConfigError
     let mut all = Vec::new();
     for (n, entry) in entries.into_iter().enumerate() {
         let store = store(n, entry)?;
-        let name = (store.location.clone(), store.provider.map(|p| format!("{p:?}")), store.bucket.clone(), store.prefix.clone(), store.path.clone());
-        if !seen.insert(name) {
+        // Buckets of one name stand at several endpoints, containers of one name in several accounts.
+        let of = store.clone();
+        let place = (of.provider.map(|p| format!("{p:?}")), of.url, of.account, of.bucket, of.prefix, of.path);
+        if !seen.insert((of.location, place)) {
             return refuse(format!("velero: stores[{n}]: the same store stands here twice"));
         }
         all.push(store);
@@ -41,6 +44,9 @@ fn store(n: usize, e: StoreEntry) -> Result<Store, ConfigError> {
         && !url.starts_with("http://")
     {
         return Err(at("url is no address; it begins with https:// or http://"));
+    }
+    if e.provider == Some(Provider::Gcp) && e.url.as_deref().is_some_and(is_readable_by_others) {
+        return Err(at("url is plain HTTP, on which others could read the token that goes with every request; it begins with https://"));
     }
     match (e.provider, &e.location) {
         (None, None) => return Err(at("names neither a location nor a provider; give the name of a BackupStorageLocation, or provider and bucket")),
@@ -79,4 +85,23 @@ pub(super) fn downloads(entry: DownloadEntry) -> Result<Downloads, ConfigError> 
         ));
     }
     Ok(Downloads { timeout: duration("velero: download_requests: timeout", entry.timeout, Duration::from_secs(30))?, ca_file: entry.ca_file })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_of_one_name_in_two_places_are_two_stores() {
+        let entry = |account: &str, url: &str| StoreEntry {
+            provider: Some(Provider::Azure),
+            bucket: Some("velero".into()),
+            account: Some(account.into()),
+            url: Some(url.into()),
+            ..StoreEntry::default()
+        };
+        let (one, other, here) = (entry("a", "https://x.example.com"), entry("b", "https://x.example.com"), entry("a", "https://y.example.com"));
+        assert_eq!(stores(vec![one.clone(), other, here]).map(|all| all.len()), Ok(3));
+        assert!(stores(vec![one.clone(), one]).is_err_and(|e| e.0.contains("stands here twice")));
+    }
 }

@@ -4,6 +4,7 @@
 //! and an address may carry a signature.
 
 pub mod bucket;
+mod client;
 pub mod coordinates;
 pub mod credentials;
 pub mod error;

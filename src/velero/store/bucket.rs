@@ -3,25 +3,16 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::BoxFuture};
-use object_store::{
-    BackoffConfig, Certificate, ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, RetryConfig, aws::AmazonS3Builder,
-    azure::MicrosoftAzureBuilder, gcp::GoogleCloudStorageBuilder, local::LocalFileSystem, path::Path,
-};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, path::Path};
 
 use super::{
+    client,
     coordinates::Coordinates,
-    credentials,
     error::{Fault, StoreError},
     feed::{Chunks, Open},
     listing::{Listed, StoredFile, group},
 };
 use crate::{config::Provider, object::Text};
-
-/// Longest time to connect.
-const CONNECT: Duration = Duration::from_secs(10);
-
-/// Longest silence within an answer.
-const SILENCE: Duration = Duration::from_secs(30);
 
 /// Longest time for one listing.
 const LISTING: Duration = Duration::from_secs(120);
@@ -44,34 +35,12 @@ impl std::fmt::Debug for Bucket {
     }
 }
 
-fn client(http: bool, ca: &[&[u8]]) -> Result<ClientOptions, Fault> {
-    let mut options = ClientOptions::new()
-        .with_connect_timeout(CONNECT)
-        .with_read_timeout(SILENCE)
-        // An archive takes as long as it takes; silence and the archive's own limit end it.
-        .with_timeout_disabled()
-        .with_allow_http(http);
-    if let Ok(agent) = concat!("snapgap/", env!("CARGO_PKG_VERSION")).parse() {
-        options = options.with_user_agent(agent);
-    }
-    for pem in ca {
-        let certificates = Certificate::from_pem_bundle(pem).unwrap_or_default();
-        if certificates.is_empty() {
-            return Err(Fault::Setup("its CA bundle holds no PEM certificate".to_owned()));
-        }
-        for certificate in certificates {
-            options = options.with_root_certificate(certificate);
-        }
-    }
-    Ok(options)
-}
-
 impl Bucket {
     /// Prepares a store. `secret` are credentials in Velero's form, `ca` a bundle besides the location's own; opening sends nothing yet.
     pub fn open(at: &Coordinates, secret: Option<&str>, ca: Option<&[u8]>) -> Result<Self, StoreError> {
         crate::tls::install();
         let place = at.shown();
-        let store = build(at, secret, ca).map_err(|fault| StoreError::new(&place, fault))?;
+        let store = client::build(at, secret, ca).map_err(|fault| StoreError::new(&place, fault))?;
         Ok(Self { store, prefix: at.prefix.clone(), place, provider: at.provider })
     }
 
@@ -80,14 +49,15 @@ impl Bucket {
         &self.place
     }
 
-    fn permission(&self, list: bool) -> &'static str {
+    /// What heals a refusal.
+    fn heal(&self, list: bool) -> &'static str {
         match (self.provider, list) {
-            (Provider::Aws, true) => "s3:ListBucket on the bucket",
-            (Provider::Aws, false) => "s3:GetObject on its objects",
-            (Provider::Gcp, true) => "storage.objects.list on the bucket",
-            (Provider::Gcp, false) => "storage.objects.get on the bucket",
-            (Provider::Azure, _) => "the role Storage Blob Data Reader on the container",
-            (Provider::Folder, _) => "reading the folder to this user",
+            (Provider::Aws, true) => "grant s3:ListBucket on the bucket",
+            (Provider::Aws, false) => "grant s3:GetObject on its objects",
+            (Provider::Gcp, true) => "grant storage.objects.list on the bucket",
+            (Provider::Gcp, false) => "grant storage.objects.get on the bucket",
+            (Provider::Azure, _) => "grant the role Storage Blob Data Reader on the container",
+            (Provider::Folder, _) => "let this user read the folder",
         }
     }
 
@@ -117,7 +87,7 @@ impl Bucket {
         let work = async {
             let mut files = Vec::new();
             let mut found = self.store.list(Some(&root));
-            while let Some(meta) = found.try_next().await.map_err(|e| Fault::of(&e, what, self.permission(true)))? {
+            while let Some(meta) = found.try_next().await.map_err(|e| Fault::of(&e, what, self.heal(true)))? {
                 let Some(below) = meta.location.as_ref().strip_prefix(root.as_ref()).and_then(|p| p.strip_prefix('/')) else { continue };
                 if files.len() == MAX_FILES {
                     return Err(Fault::TooLarge { what: "the listing".to_owned(), cap: MAX_FILES as u64 });
@@ -130,7 +100,7 @@ impl Bucket {
         let files = tokio::time::timeout(LISTING, work).await.unwrap_or(Err(Fault::Timeout(LISTING))).map_err(|f| self.fail(f))?;
         // A folder that is not there lists as empty, and an empty bucket as well: only of the first nothing is known.
         if files.is_empty() && self.provider == Provider::Folder {
-            self.store.list_with_delimiter(None).await.map_err(|e| self.fail(Fault::of(&e, what, self.permission(true))))?;
+            self.store.list_with_delimiter(None).await.map_err(|e| self.fail(Fault::of(&e, what, self.heal(true))))?;
         }
         Ok(group(files))
     }
@@ -145,7 +115,7 @@ impl Bucket {
         let what = format!("{folder}/{of}/{name}");
         let path = self.path(&what)?;
         let work = async {
-            let refused = |e: object_store::Error| Fault::of(&e, &what, self.permission(false));
+            let refused = |e: object_store::Error| Fault::of(&e, &what, self.heal(false));
             let answer = self.store.get(&path).await.map_err(refused)?;
             if answer.meta.size > cap {
                 return Err(Fault::TooLarge { what: what.clone(), cap });
@@ -190,94 +160,32 @@ impl Open for Stored {
 
     fn open(&self, from: u64) -> BoxFuture<'_, Result<Chunks, Fault>> {
         async move {
-            let options = GetOptions { if_match: self.etag.clone(), range: (from > 0).then_some(GetRange::Offset(from)), ..GetOptions::default() };
-            let permission = self.bucket.permission(false);
+            let options = GetOptions {
+                if_match: self.etag.as_deref().map(quoted),
+                range: (from > 0).then_some(GetRange::Offset(from)),
+                ..GetOptions::default()
+            };
+            let heal = self.bucket.heal(false);
             let what = self.what.clone();
-            let answer = self.bucket.store.get_opts(&self.path, options).await.map_err(|e| Fault::of(&e, &what, permission))?;
-            if answer.meta.size != self.size {
+            let answer = self.bucket.store.get_opts(&self.path, options).await.map_err(|e| Fault::of(&e, &what, heal))?;
+            // Not every store looks at what must match.
+            let other = |now: &str| self.etag.as_deref().is_some_and(|listed| bare(listed) != bare(now));
+            if answer.meta.size != self.size || answer.meta.e_tag.as_deref().is_some_and(other) {
                 return Err(Fault::Replaced(what));
             }
-            let chunks = answer.into_stream().map(move |chunk| chunk.map(|c| c.to_vec()).map_err(|e| Fault::of(&e, &what, permission)));
+            let chunks = answer.into_stream().map(move |chunk| chunk.map(|c| c.to_vec()).map_err(|e| Fault::of(&e, &what, heal)));
             Ok(chunks.boxed())
         }
         .boxed()
     }
 }
 
-fn build(at: &Coordinates, secret: Option<&str>, ca: Option<&[u8]>) -> Result<Arc<dyn ObjectStore>, Fault> {
-    let http = at.url.as_deref().is_some_and(|url| url.starts_with("http://"));
-    let bundles: Vec<&[u8]> = at.ca.as_deref().into_iter().chain(ca).collect();
-    let options = client(http, &bundles)?;
-    let retry = RetryConfig {
-        backoff: BackoffConfig { init_backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(3), base: 2.0 },
-        max_retries: 3,
-        retry_timeout: Duration::from_secs(20),
-    };
-    // What a builder says may repeat what it was given.
-    let refused = |_| Fault::Setup("it cannot be opened with these coordinates and credentials".to_owned());
-    match at.provider {
-        Provider::Aws => {
-            let mut builder = if secret.is_some() { AmazonS3Builder::new() } else { AmazonS3Builder::from_env() };
-            if let Some(text) = secret {
-                let keys = credentials::aws(text, &at.profile).map_err(Fault::Credentials)?;
-                builder = builder.with_access_key_id(keys.id).with_secret_access_key(keys.secret);
-                builder = if let Some(token) = keys.token { builder.with_token(token) } else { builder };
-            }
-            builder = builder
-                .with_bucket_name(&at.bucket)
-                .with_region(at.region.as_deref().unwrap_or("us-east-1"))
-                .with_virtual_hosted_style_request(!at.path_style && at.url.is_none())
-                .with_client_options(options)
-                .with_retry(retry)
-                .with_allow_http(http);
-            if let Some(url) = &at.url {
-                builder = builder.with_endpoint(url.trim_end_matches('/'));
-            }
-            Ok(Arc::new(builder.build().map_err(refused)?))
-        }
-        Provider::Gcp => {
-            let mut builder = if secret.is_some() { GoogleCloudStorageBuilder::new() } else { GoogleCloudStorageBuilder::from_env() };
-            builder = builder.with_bucket_name(&at.bucket).with_client_options(options).with_retry(retry);
-            builder = if let Some(key) = secret { builder.with_service_account_key(key) } else { builder };
-            builder = if let Some(url) = &at.url { builder.with_base_url(url.trim_end_matches('/')) } else { builder };
-            Ok(Arc::new(builder.build().map_err(refused)?))
-        }
-        Provider::Azure => {
-            let mut builder = if secret.is_some() { MicrosoftAzureBuilder::new() } else { MicrosoftAzureBuilder::from_env() };
-            builder = builder
-                .with_container_name(&at.bucket)
-                .with_account(at.account.as_deref().unwrap_or_default())
-                .with_client_options(options)
-                .with_retry(retry)
-                .with_allow_http(http);
-            builder = if let Some(url) = &at.url { builder.with_endpoint(url.trim_end_matches('/').to_owned()) } else { builder };
-            if let Some(text) = secret {
-                builder = azure(builder, text)?;
-            }
-            Ok(Arc::new(builder.build().map_err(refused)?))
-        }
-        Provider::Folder => {
-            let path = at.path.as_deref().unwrap_or(std::path::Path::new(""));
-            if !path.is_dir() {
-                return Err(Fault::Missing("the folder".to_owned()));
-            }
-            Ok(Arc::new(LocalFileSystem::new_with_prefix(path).map_err(refused)?))
-        }
-    }
+/// An etag without what servers put around it: Azure quotes it in a header and not in a listing.
+fn bare(etag: &str) -> &str {
+    etag.trim_start_matches("W/").trim_matches('"')
 }
 
-/// The variables that Velero's plugin for Azure takes: a storage key, or a service principal with its secret.
-fn azure(builder: MicrosoftAzureBuilder, text: &str) -> Result<MicrosoftAzureBuilder, Fault> {
-    let own = credentials::variables(text).map_err(Fault::Credentials)?;
-    let get = |key: &str| own.get(key).filter(|v| !v.is_empty());
-    if let Some(key) = get("AZURE_STORAGE_ACCOUNT_ACCESS_KEY") {
-        return Ok(builder.with_access_key(key));
-    }
-    match (get("AZURE_TENANT_ID"), get("AZURE_CLIENT_ID"), get("AZURE_CLIENT_SECRET"), get("AZURE_FEDERATED_TOKEN_FILE")) {
-        (Some(tenant), Some(id), Some(secret), _) => Ok(builder.with_client_secret_authorization(id, secret, tenant)),
-        (Some(tenant), Some(id), None, Some(file)) => Ok(builder.with_tenant_id(tenant).with_client_id(id).with_federated_token_file(file)),
-        _ => Err(Fault::Credentials(
-            "the credentials hold neither AZURE_STORAGE_ACCOUNT_ACCESS_KEY nor AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET".to_owned(),
-        )),
-    }
+/// An etag as a header has it.
+fn quoted(etag: &str) -> String {
+    if etag.contains('"') { etag.to_owned() } else { format!("\"{etag}\"") }
 }
