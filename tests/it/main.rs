@@ -51,6 +51,9 @@ mod render_history;
 mod render_kustomize;
 mod render_plan;
 mod render_sandbox;
+mod store_clouds;
+mod store_clouds_faults;
+mod store_hosts;
 mod store_tls;
 mod support;
 #[path = "../../fuzz/targets.rs"]

@@ -3,6 +3,7 @@
 pub mod authority;
 pub mod browser;
 pub mod cli;
+pub mod clouds;
 pub mod control_plane;
 pub mod daemon;
 pub mod gate;

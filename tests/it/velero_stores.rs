@@ -35,13 +35,13 @@ use crate::support::{
 };
 
 /// A value that must be seen nowhere.
-const CANARY: &str = "canary-7f3a";
+pub const CANARY: &str = "canary-7f3a";
 
 /// The loudest log that anybody would ask for.
-const LOUD: &str = "trace,kube_client=off";
+pub const LOUD: &str = "trace,kube_client=off";
 
 /// A world of some kinds in namespace `shop`, with a Secret.
-fn populate(plane: &ControlPlane) {
+pub fn populate(plane: &ControlPlane) {
     let mut objects = vec![json!({"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop","labels":{"team":"shop"}}})];
     let in_shop = |api: &str, kind: &str, name: &str, rest: Value| {
         let mut object = json!({"apiVersion":api,"kind":kind,"metadata":{"name":name,"namespace":"shop","labels":{"app":name}}});
@@ -78,7 +78,7 @@ fn credentials(folder: &Path, secret: &str) -> String {
     file.display().to_string()
 }
 
-fn load(text: &str, folder: &Path) -> Config {
+pub fn load(text: &str, folder: &Path) -> Config {
     File::parse(text).and_then(|f| f.validate(&Surroundings { cache_dir: folder.join("cache") })).expect("a configuration")
 }
 
@@ -94,21 +94,21 @@ fn client(store: &Store) -> AmazonS3 {
         .expect("a client")
 }
 
-fn redactor() -> Redactor {
+pub fn redactor() -> Redactor {
     Redactor::new([7; 32])
 }
 
-async fn live(kubeconfig: &Path) -> Live {
+pub async fn live(kubeconfig: &Path) -> Live {
     let settings = config::Cluster { kubeconfig: Some(kubeconfig.to_owned()), secrets: true, ..Default::default() };
     let connection = Connection::connect(&settings).await.expect("connects");
     cluster::read(&connection, &settings, &redactor(), &Limits::default(), &|_| {}).await
 }
 
-async fn look(config: &Config, live: &Live) -> BackedUp {
+pub async fn look(config: &Config, live: &Live) -> BackedUp {
     BackupStage::new(Arc::new(config.clone()), redactor()).run_through(live, Timestamp::now()).await.0
 }
 
-fn backup<'b>(of: &'b BackedUp, name: &str) -> &'b Backup {
+pub fn backup<'b>(of: &'b BackedUp, name: &str) -> &'b Backup {
     of.backups
         .iter()
         .find(|b| &*b.name == name)
@@ -116,20 +116,20 @@ fn backup<'b>(of: &'b BackedUp, name: &str) -> &'b Backup {
 }
 
 /// Makes a restore and says how it ended.
-fn restored(velero: &Velero<'_>, name: &str, spec: Value) -> String {
+pub fn restored(velero: &Velero<'_>, name: &str, spec: Value) -> String {
     velero.create("Restore", name, &spec);
     velero.ended("Restore", name)["status"]["phase"].as_str().unwrap_or_default().to_owned()
 }
 
 /// How many objects a restore made, by the list that Velero wrote of it.
-fn made_by(of: &BackedUp, restore: &str) -> usize {
+pub fn made_by(of: &BackedUp, restore: &str) -> usize {
     let restore = of.restores.iter().find(|r| &*r.name == restore).unwrap_or_else(|| panic!("no restore {restore}"));
     assert!(restore.files.results.read().is_some(), "{:?}", restore.files.results);
     let items = restore.files.items.read().unwrap_or_else(|| panic!("what it did was not read: {:?}", restore.files.items.failure()));
     items.iter().filter(|i| i.action == RestoreAction::Created).count()
 }
 
-fn unread(of: &BackedUp, name: &str) -> (String, String) {
+pub fn unread(of: &BackedUp, name: &str) -> (String, String) {
     match &backup(of, name).content {
         BackupContent::Unread(failure) | BackupContent::Damaged(failure) => (failure.reason.to_string(), failure.message.clone()),
         BackupContent::Read(_) => panic!("backup {name} was read"),
@@ -137,7 +137,7 @@ fn unread(of: &BackedUp, name: &str) -> (String, String) {
 }
 
 /// What a backup holds of the namespace equals what the API server serves, body for body.
-fn holds_what_is_served(of: &BackedUp, name: &str, live: &Live) -> usize {
+pub fn holds_what_is_served(of: &BackedUp, name: &str, live: &Live) -> usize {
     let BackupContent::Read(archive) = &backup(of, name).content else { panic!("backup {name} was not read: {:?}", unread(of, name)) };
     let same = |id: &ObjectId, served: &Object| {
         let kept = archive.objects.get(id).unwrap_or_else(|| panic!("{id} is not in backup {name}"));

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::{
     authority::Authority,
+    clouds,
     control_plane::ControlPlane,
     program::{Folder, Program, eventually, free_port},
     tools,
@@ -25,6 +26,9 @@ pub const NAMESPACE: &str = "velero";
 
 /// The bucket's name.
 pub const BUCKET: &str = "velero";
+
+/// The domain below which the S3 server knows buckets by their hosts.
+pub const DOMAIN: &str = "s3.example.com";
 
 /// The S3 server's only user.
 pub const ACCESS_KEY: &str = "minio";
@@ -103,6 +107,7 @@ impl Store {
             format!("ROOT_SECRET_KEY={SECRET_KEY}"),
             tools::path("versitygw").display().to_string(),
             format!("--port=127.0.0.1:{}", self.port),
+            format!("--virtual-domain={DOMAIN}"),
         ];
         args.extend(tls.into_iter().filter(|_| self.tls));
         args.extend(["posix".into(), inside("data")]);
@@ -121,6 +126,8 @@ pub struct Options {
     pub prefix: String,
     /// Plugins beside the one for the store.
     pub plugins: Vec<&'static str>,
+    /// A server of Google's storage that it may write to as well, through its plugin for that, by its port on loopback.
+    pub google: Option<u16>,
 }
 
 /// A running Velero.
@@ -141,11 +148,15 @@ impl<'a> Velero<'a> {
         for name in ["plugins", "tmp"] {
             fs::create_dir(folder.path().join(name)).expect("a folder");
         }
-        for plugin in ["velero-plugin-for-aws"].iter().chain(&options.plugins) {
+        let google = options.google.is_some().then_some(&"velero-plugin-for-gcp");
+        for plugin in ["velero-plugin-for-aws"].iter().chain(google).chain(&options.plugins) {
             std::os::unix::fs::symlink(tools::path(plugin), folder.path().join("plugins").join(plugin)).expect("a link");
         }
         let credentials = format!("[default]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key={SECRET_KEY}\n");
         fs::write(folder.path().join("credentials"), credentials).expect("written");
+        if options.google.is_some() {
+            fs::write(folder.path().join("google.json"), clouds::service_account()).expect("written");
+        }
         install_kinds(plane);
         let velero = Self { plane, store, options, server: Mutex::new(None), folder };
         plane.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}).to_string());
@@ -176,6 +187,8 @@ impl<'a> Velero<'a> {
         [
             ("KUBECONFIG", file(self.plane.admin())),
             ("AWS_SHARED_CREDENTIALS_FILE", file(self.credentials())),
+            ("STORAGE_EMULATOR_HOST", self.options.google.map_or_else(String::new, |port| format!("127.0.0.1:{port}"))),
+            ("GOOGLE_APPLICATION_CREDENTIALS", file(dir.join("google.json"))),
             ("TMPDIR", file(dir.join("tmp"))),
             ("HOME", file(dir.to_owned())),
         ]
