@@ -155,7 +155,14 @@ impl DownloadStage {
             Some(path) => Some(std::fs::read(path).map_err(|e| setup(format!("cannot read ca_file {}: {e}", path.display())))?),
             None => None,
         };
-        let of_location = authority(live, &self.namespace, location);
+        let own_location = location_of(live, &self.namespace, location);
+        let named = own_location.and_then(|l| l.pointer("/spec/objectStorage/caCertRef/name")?.as_str()).filter(|_| own.is_none());
+        if let Some(secret) = named {
+            return Err(setup(format!(
+                "the CA certificate of its storage location stands in the Secret {secret} (caCertRef), and Secrets are not read here; mount it and name the file in `download_requests.ca_file`"
+            )));
+        }
+        let of_location = own_location.and_then(authority);
         Ok((connection, own.into_iter().chain(of_location).collect()))
     }
 
@@ -207,11 +214,14 @@ impl DownloadStage {
     }
 }
 
-/// The CA bundle of a storage location.
-fn authority(live: &Live, namespace: &str, location: Option<&str>) -> Option<Vec<u8>> {
+fn location_of<'l>(live: &'l Live, namespace: &str, name: Option<&str>) -> Option<&'l Value> {
     let own = |id: &crate::object::ObjectId| {
-        id.gk.is("velero.io", "BackupStorageLocation") && Some(&*id.name) == location && id.namespace.as_deref() == Some(namespace)
+        id.gk.is("velero.io", "BackupStorageLocation") && Some(&*id.name) == name && id.namespace.as_deref() == Some(namespace)
     };
-    let object: &Value = live.controllers.iter().find(|(id, _)| own(id)).map(|(_, object)| &**object)?;
-    STANDARD.decode(object.pointer("/spec/objectStorage/caCert")?.as_str()?.trim()).ok().filter(|pem| !pem.is_empty())
+    live.controllers.iter().find(|(id, _)| own(id)).map(|(_, object)| &**object)
+}
+
+/// The CA bundle of a storage location.
+fn authority(location: &Value) -> Option<Vec<u8>> {
+    STANDARD.decode(location.pointer("/spec/objectStorage/caCert")?.as_str()?.trim()).ok().filter(|pem| !pem.is_empty())
 }

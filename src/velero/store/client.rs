@@ -79,6 +79,12 @@ fn retry() -> RetryConfig {
     }
 }
 
+/// The region to ask: the one that is told, else that of the surroundings, as for every tool of Amazon's.
+fn region(told: Option<&str>, around: impl Fn(&str) -> Option<String>) -> String {
+    let around = || ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| around(name).filter(|r| !r.is_empty()));
+    told.map(str::to_owned).or_else(around).unwrap_or_else(|| "us-east-1".to_owned())
+}
+
 fn aws(at: &Coordinates, secret: Option<&str>, options: ClientOptions) -> Result<Arc<dyn ObjectStore>, Fault> {
     let mut builder = if secret.is_some() { AmazonS3Builder::new() } else { AmazonS3Builder::from_env() };
     if let Some(text) = secret {
@@ -90,7 +96,7 @@ fn aws(at: &Coordinates, secret: Option<&str>, options: ClientOptions) -> Result
     let hosted = in_host.is_some() || (at.url.is_none() && !at.path_style && !at.bucket.contains('.'));
     builder = builder
         .with_bucket_name(&at.bucket)
-        .with_region(at.region.as_deref().unwrap_or("us-east-1"))
+        .with_region(region(at.region.as_deref(), |name| std::env::var(name).ok()))
         .with_virtual_hosted_style_request(hosted)
         .with_client_options(options)
         .with_retry(retry());
@@ -166,4 +172,18 @@ fn azure(at: &Coordinates, secret: Option<&str>, options: ClientOptions) -> Resu
         Some(AzureKeys::Machine { id: None }) => builder,
     };
     Ok(Arc::new(builder.build().map_err(refused)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_region_is_the_one_that_is_told_then_that_of_the_surroundings() {
+        let around = |set: &'static [(&str, &str)]| move |name: &str| set.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+        assert_eq!(region(Some("eu-1"), around(&[("AWS_REGION", "eu-2")])), "eu-1");
+        assert_eq!(region(None, around(&[("AWS_REGION", "eu-2"), ("AWS_DEFAULT_REGION", "eu-3")])), "eu-2");
+        assert_eq!(region(None, around(&[("AWS_REGION", ""), ("AWS_DEFAULT_REGION", "eu-3")])), "eu-3");
+        assert_eq!(region(None, around(&[])), "us-east-1");
+    }
 }

@@ -134,6 +134,11 @@ impl Coordinates {
                 "its backups are encrypted by a key of one's own ({key}), without which S3 gives nothing out; they cannot be read here"
             )));
         }
+        if let Some(secret) = told.text("/spec/objectStorage/caCertRef/name").filter(|_| store.ca_file.is_none()) {
+            return Err(fail(format!(
+                "the CA certificate of BackupStorageLocation {name} stands in the Secret {secret} (caCertRef), and Secrets are not read here; mount it and name the file in `ca_file`"
+            )));
+        }
         let ca = match told.text("/spec/objectStorage/caCert") {
             None => None,
             Some(encoded) => {
@@ -220,6 +225,9 @@ mod tests {
             (Some("eu-1"), Some("https://s3.example.com"), Some(&b"PEM"[..]))
         );
         assert_eq!(read.profile, "p");
+        let referred = json!({"spec":{"provider":"aws","objectStorage":{"bucket":"b","caCertRef":{"name":"ca","key":"c"}}}});
+        let own_ca = Store { ca_file: Some("/etc/ca.pem".into()), ..store() };
+        assert!(Coordinates::of(&own_ca, Some(&referred)).is_ok_and(|c| c.ca.is_none()), "the file of our own stands for it");
         let other = Store { bucket: Some("c".into()), prefix: Some("x".into()), path_style: Some(false), ..store() };
         let read = Coordinates::of(&other, Some(&location)).expect("complete");
         assert_eq!((read.shown().as_str(), read.path_style), ("s3://c/x", false));
@@ -302,6 +310,10 @@ mod tests {
             (Some(json!({"spec":{"provider":"aws"}})), "names no bucket"),
             (Some(json!({"spec":{"provider":"azure","objectStorage":{"bucket":"b"}}})), "names no storageAccount"),
             (Some(json!({"spec":{"provider":"aws","objectStorage":{"bucket":"b","caCert":"%"}}})), "is not base64"),
+            (
+                Some(json!({"spec":{"provider":"aws","objectStorage":{"bucket":"b","caCertRef":{"name":"ca","key":"c"}}}})),
+                "the Secret ca (caCertRef)",
+            ),
             (
                 Some(json!({"spec":{"provider":"aws","objectStorage":{"bucket":"b"},"config":{"s3Url":"s3.example.com"}}})),
                 "the s3Url of BackupStorageLocation default is no address",
