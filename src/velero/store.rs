@@ -8,6 +8,7 @@ mod client;
 pub mod coordinates;
 pub mod credentials;
 pub mod error;
+mod federation;
 pub mod feed;
 pub mod listing;
 pub mod signed;

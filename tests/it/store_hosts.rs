@@ -26,18 +26,19 @@ fn a_bucket_is_looked_for_in_the_host_where_velero_looks_and_in_its_region() {
         json!({"apiVersion": "velero.io/v1", "kind": "BackupStorageLocation", "metadata": {"name": "default", "namespace": "velero"},
             "spec": {"provider": "aws", "objectStorage": {"bucket": BUCKET}, "config": config}, "status": {"phase": "Available"}})
     };
-    let report = |name: &str, of_store: &str, location: Option<&Value>| {
+    let report_in = |name: &str, of_store: &str, location: Option<&Value>, environment: &[(&str, &str)]| {
         let items: Vec<&Value> = [&map].into_iter().chain(location).collect();
         fs::write(inside("cluster.json"), json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()).expect("written");
-        let text =
-            format!("cluster: {{dump: cluster.json}}\nvelero: {{stores: [{{credentials_file: cloud, {of_store}}}]}}\ncache_dir: 'cache-{name}'\n");
+        let text = format!("cluster: {{dump: cluster.json}}\nvelero: {{stores: [{{{of_store}}}]}}\ncache_dir: 'cache-{name}'\n");
         fs::write(inside("snapgap.yaml"), text).expect("written");
         let args = ["report", "-o", "json", "--all", "-f", "snapgap.yaml", "--now", "2026-03-02T00:00:00Z"];
-        let ran: Ran = program(folder.path()).args(args).env("HTTP_PROXY", store.url()).output().expect("it starts").into();
+        let ran: Ran =
+            program(folder.path()).args(args).env("HTTP_PROXY", store.url()).envs(environment.iter().copied()).output().expect("it starts").into();
         let said = ran.json();
         let held = said["objects"].as_array().expect("objects").iter().find(|o| o["name"] == "settings").expect("listed")["recovery"].clone();
         (held, said["as_of"]["backups"]["failure"]["message"].as_str().unwrap_or_default().to_owned())
     };
+    let report = |name: &str, of_store: &str, location| report_in(name, &format!("credentials_file: cloud, {of_store}"), location, &[]);
     let here = |rest: &str| format!("provider: aws, bucket: {BUCKET}, url: 'http://{DOMAIN}', {rest}");
     let read = (json!("backup"), String::new());
     assert_eq!(report("hosted", &here("region: us-east-1, path_style: false"), None), read);
@@ -48,4 +49,10 @@ fn a_bucket_is_looked_for_in_the_host_where_velero_looks_and_in_its_region() {
     assert_eq!((held, failure.as_str()), (json!("unknown"), "s3://nowhere: the bucket is not there"));
     let (held, failure) = report("region", &format!("provider: aws, bucket: {BUCKET}, url: '{}', region: eu-central-1", store.url()), None);
     assert_eq!((held, failure.as_str()), (json!("unknown"), "s3://velero: the bucket is in another region; give `region`"));
+    // By the environment, which may bring credentials and a region and not lead elsewhere.
+    let keys = [("AWS_ACCESS_KEY_ID", ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", SECRET_KEY)];
+    let elsewhere = [("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")];
+    assert_eq!(report_in("environment", &here("path_style: false"), None, &[&keys[..], &elsewhere].concat()), read);
+    let (_, failure) = report_in("other-region", &here("path_style: false"), None, &[&keys[..], &[("AWS_REGION", "eu-central-1")]].concat());
+    assert!(failure.contains("in another region"), "{failure}");
 }

@@ -56,6 +56,8 @@ struct Stored {
 pub(super) struct StoreStage {
     store: Store,
     bucket: Option<(Coordinates, Bucket)>,
+    /// What it was opened with.
+    with: (Option<String>, Option<Vec<u8>>),
     listed: Option<Timestamp>,
     tried: Option<Timestamp>,
     backups: BTreeMap<Text, Stored>,
@@ -85,6 +87,7 @@ impl StoreStage {
         Self {
             store,
             bucket: None,
+            with: (None, None),
             listed: None,
             tried: None,
             backups: BTreeMap::new(),
@@ -112,7 +115,8 @@ impl StoreStage {
         live.controllers.iter().find(own).map(|(_, object)| &**object)
     }
 
-    /// Opens the store; anew when its location or its credentials changed, so that rotation needs no restart.
+    /// Opens the store; anew when its location or its credentials changed or when it failed, so that rotation needs no restart. Else connections and
+    /// tokens are used again.
     fn open(&mut self, location: Option<&Value>) -> Result<Bucket, StoreError> {
         // A cluster that cannot be read now has not moved its bucket.
         let at = match (Coordinates::of(&self.store, location), &self.bucket) {
@@ -126,8 +130,13 @@ impl StoreStage {
             Some(path) => Some(std::fs::read(path).map_err(|e| fail(Fault::Setup(format!("cannot read ca_file {}: {e}", path.display()))))?),
             None => None,
         };
-        let bucket = Bucket::open(&at, text.as_deref(), ca.as_deref())?;
-        self.bucket = Some((at, bucket.clone()));
+        let with = (text, ca);
+        let same = |(before, _): &&(Coordinates, Bucket)| self.failure.is_none() && *before == at && self.with == with;
+        if let Some((_, bucket)) = self.bucket.as_ref().filter(same) {
+            return Ok(bucket.clone());
+        }
+        let bucket = Bucket::open(&at, with.0.as_deref(), with.1.as_deref())?;
+        (self.bucket, self.with) = (Some((at, bucket.clone())), with);
         Ok(bucket)
     }
 

@@ -5,14 +5,18 @@
 use std::{sync::Arc, time::Duration};
 
 use object_store::{
-    BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig, aws::AmazonS3Builder, azure::MicrosoftAzureBuilder,
-    gcp::GoogleCloudStorageBuilder, local::LocalFileSystem,
+    BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig,
+    aws::{AmazonS3Builder, AmazonS3ConfigKey},
+    azure::MicrosoftAzureBuilder,
+    gcp::GoogleCloudStorageBuilder,
+    local::LocalFileSystem,
 };
 
 use super::{
     coordinates::{Coordinates, is_readable_by_others},
-    credentials::{self, AzureCloud, AzureKeys},
+    credentials::{self, AzureCloud, AzureKeys, GoogleKeys},
     error::Fault,
+    federation::{Federation, Tokens},
 };
 use crate::config::Provider;
 
@@ -58,8 +62,8 @@ pub(super) fn build(at: &Coordinates, secret: Option<&str>, ca: Option<&[u8]>) -
     let bundles: Vec<&[u8]> = at.ca.as_deref().into_iter().chain(ca).collect();
     let options = options(http, &bundles)?;
     match at.provider {
-        Provider::Aws => aws(at, secret, options.with_allow_http(http)),
-        Provider::Gcp => gcp(at, secret, options),
+        Provider::Aws => aws(at, secret, options),
+        Provider::Gcp => gcp(at, secret, options, &bundles),
         Provider::Azure => azure(at, secret, options),
         Provider::Folder => {
             let path = at.path.as_deref().unwrap_or(std::path::Path::new(""));
@@ -79,7 +83,7 @@ fn retry() -> RetryConfig {
     }
 }
 
-/// The region to ask: the one that is told, else that of the surroundings, as for every tool of Amazon's.
+/// The region to ask: the one that is told, else that of the surroundings: a web identity tells a Pod the region that it is in.
 fn region(told: Option<&str>, around: impl Fn(&str) -> Option<String>) -> String {
     let around = || ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| around(name).filter(|r| !r.is_empty()));
     told.map(str::to_owned).or_else(around).unwrap_or_else(|| "us-east-1".to_owned())
@@ -92,17 +96,16 @@ fn aws(at: &Coordinates, secret: Option<&str>, options: ClientOptions) -> Result
         builder = builder.with_access_key_id(keys.id).with_secret_access_key(keys.secret);
         builder = if let Some(token) = keys.token { builder.with_token(token) } else { builder };
     }
-    let in_host = at.with_bucket_in_host();
-    let hosted = in_host.is_some() || (at.url.is_none() && !at.path_style && !at.bucket.contains('.'));
+    let region = region(at.region.as_deref(), |name| std::env::var(name).ok().filter(|_| secret.is_none()));
+    let (endpoint, hosted) = at.s3_endpoint(&region);
     builder = builder
         .with_bucket_name(&at.bucket)
-        .with_region(region(at.region.as_deref(), |name| std::env::var(name).ok()))
+        .with_region(region)
         .with_virtual_hosted_style_request(hosted)
         .with_client_options(options)
-        .with_retry(retry());
-    if let Some(url) = in_host.as_ref().or(at.url.as_ref()) {
-        builder = builder.with_endpoint(url.trim_end_matches('/'));
-    }
+        .with_retry(retry())
+        // Over both names that the environment has for it.
+        .with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
     Ok(Arc::new(builder.build().map_err(refused)?))
 }
 
@@ -114,7 +117,7 @@ fn must_be_private(url: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-fn gcp(at: &Coordinates, secret: Option<&str>, options: ClientOptions) -> Result<Arc<dyn ObjectStore>, Fault> {
+fn gcp(at: &Coordinates, secret: Option<&str>, options: ClientOptions, ca: &[&[u8]]) -> Result<Arc<dyn ObjectStore>, Fault> {
     let url = at.url.as_deref().unwrap_or(GOOGLE);
     must_be_private(url)?;
     // As every tool of Google's has it.
@@ -122,11 +125,13 @@ fn gcp(at: &Coordinates, secret: Option<&str>, options: ClientOptions) -> Result
     let unreadable = |e| Fault::Credentials(format!("cannot read the file that GOOGLE_APPLICATION_CREDENTIALS names: {e}"));
     let around = named.map(|path| std::fs::read_to_string(path).map_err(unreadable)).transpose()?;
     let key = secret.or(around.as_deref());
-    let mut builder = if let Some(key) = key {
-        credentials::gcp(key).map_err(Fault::Credentials)?;
-        GoogleCloudStorageBuilder::new().with_service_account_key(key)
-    } else {
-        GoogleCloudStorageBuilder::from_env()
+    let mut builder = match key.map(|key| Ok((key, credentials::gcp(key)?))).transpose().map_err(Fault::Credentials)? {
+        None => GoogleCloudStorageBuilder::from_env(),
+        Some((key, GoogleKeys::ServiceAccount)) => GoogleCloudStorageBuilder::new().with_service_account_key(key),
+        Some((key, GoogleKeys::External)) => {
+            let tokens = Tokens::new(Federation::read(key)?, ca)?;
+            GoogleCloudStorageBuilder::new().with_credentials(Arc::new(tokens))
+        }
     };
     builder = builder.with_bucket_name(&at.bucket).with_client_options(options).with_retry(retry()).with_base_url(url.trim_end_matches('/'));
     let unusable = |e| match key {

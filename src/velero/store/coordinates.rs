@@ -172,13 +172,23 @@ impl Coordinates {
         })
     }
 
-    /// The endpoint of S3 with the bucket in its host, if that is where it stands: not in front of an IP address, and not if the bucket's name
-    /// has a dot, for which no certificate stands.
-    pub fn with_bucket_in_host(&self) -> Option<String> {
-        let url = self.url.as_deref().and_then(parsed).filter(|_| !self.path_style && !self.bucket.contains('.'))?;
-        let Some(Host::Domain(host)) = url.host() else { return None };
-        let port = url.port().map_or_else(String::new, |p| format!(":{p}"));
-        Some(format!("{}://{}.{host}{port}{}", url.scheme(), self.bucket, url.path().trim_end_matches('/')))
+    /// The endpoint of S3 in a region, and whether the bucket stands in its host: not in front of an IP address, and not if the bucket's name has
+    /// a dot, for which no certificate stands.
+    pub fn s3_endpoint(&self, region: &str) -> (String, bool) {
+        let hosted = !self.path_style && !self.bucket.contains('.');
+        let Some(address) = &self.url else {
+            let partition = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+            let bucket = if hosted { format!("{}.", self.bucket) } else { String::new() };
+            return (format!("https://{bucket}s3.{region}.{partition}"), hosted);
+        };
+        let url = parsed(address).filter(|_| hosted);
+        match url.as_ref().and_then(|url| Some((url, url.host()?))) {
+            Some((url, Host::Domain(host))) => {
+                let port = url.port().map_or_else(String::new, |p| format!(":{p}"));
+                (format!("{}://{}.{host}{port}{}", url.scheme(), self.bucket, url.path().trim_end_matches('/')), true)
+            }
+            _ => (address.trim_end_matches('/').to_owned(), false),
+        }
     }
 
     /// The store, for people: `s3://velero/cluster-a`, `az://account/container`.
@@ -270,20 +280,23 @@ mod tests {
 
     #[test]
     fn the_bucket_stands_in_the_host_where_velero_puts_it() {
-        for (config, url) in [
-            (json!({"s3Url":"https://s3.example.com"}), Some("https://b.s3.example.com")),
-            (json!({"s3Url":"http://s3.example.com:9000/","s3ForcePathStyle":"false"}), Some("http://b.s3.example.com:9000")),
-            (json!({"s3Url":"https://s3.example.com","s3ForcePathStyle":"true"}), None),
-            (json!({"s3Url":"http://127.0.0.1:9000"}), None),
-            (json!({}), None),
+        for (config, region, endpoint, hosted) in [
+            (json!({"s3Url":"https://s3.example.com"}), "r", "https://b.s3.example.com", true),
+            (json!({"s3Url":"http://s3.example.com:9000/","s3ForcePathStyle":"false"}), "r", "http://b.s3.example.com:9000", true),
+            (json!({"s3Url":"https://s3.example.com/","s3ForcePathStyle":"true"}), "r", "https://s3.example.com", false),
+            (json!({"s3Url":"http://127.0.0.1:9000"}), "r", "http://127.0.0.1:9000", false),
+            (json!({}), "eu-central-1", "https://b.s3.eu-central-1.amazonaws.com", true),
+            (json!({"s3ForcePathStyle":"true"}), "cn-north-1", "https://s3.cn-north-1.amazonaws.com.cn", false),
         ] {
-            assert_eq!(at("aws", config.clone()).expect("complete").with_bucket_in_host().as_deref(), url, "{config}");
+            assert_eq!(at("aws", config.clone()).expect("complete").s3_endpoint(region), (endpoint.to_owned(), hosted), "{config}");
         }
         let alone = Store { provider: Some(Provider::Aws), bucket: Some("b".into()), url: Some("https://s3.example.com".into()), ..Store::default() };
         let hosted = Store { path_style: Some(false), ..alone.clone() };
         let dotted = Store { bucket: Some("b.c".into()), ..hosted.clone() };
-        let of = |store: &Store| Coordinates::of(store, None).expect("complete").with_bucket_in_host();
-        assert_eq!((of(&alone), of(&hosted).as_deref(), of(&dotted)), (None, Some("https://b.s3.example.com"), None));
+        let of = |store: &Store| Coordinates::of(store, None).expect("complete").s3_endpoint("r");
+        assert_eq!(of(&alone), ("https://s3.example.com".to_owned(), false));
+        assert_eq!(of(&hosted), ("https://b.s3.example.com".to_owned(), true));
+        assert_eq!(of(&dotted), ("https://s3.example.com".to_owned(), false));
     }
 
     #[test]

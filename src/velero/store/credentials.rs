@@ -174,17 +174,26 @@ pub fn azure(text: &str, key_variable: Option<&str>, around: &dyn Fn(&str) -> Op
     Err("the credentials hold neither AZURE_STORAGE_ACCOUNT_ACCESS_KEY nor AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET".to_owned())
 }
 
-/// Looks whether a text is a service account's key as Google gives it out.
+/// What Google's credentials are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GoogleKeys {
+    /// The key of a service account, with all that is needed of it.
+    ServiceAccount,
+    /// An identity that the workload has elsewhere (`external_account`).
+    External,
+}
+
+/// Looks what a text in JSON is, as Google gives it out.
 ///
 /// # Errors
-/// When it is something else, or something is missing in it.
-pub fn gcp(text: &str) -> Result<(), String> {
-    let wrong = |what: &str| format!("the credentials are {what}; a service account's key in JSON is needed");
+/// When it is something that is not supported, or something is missing in it.
+pub fn gcp(text: &str) -> Result<GoogleKeys, String> {
+    let wrong = |what: &str| format!("the credentials are {what}; the key of a service account in JSON is needed, or an external_account");
     let Ok(Value::Object(key)) = serde_json::from_str(text) else { return Err(wrong("no JSON object")) };
     let get = |name: &str| key.get(name).and_then(Value::as_str).filter(|v| !v.is_empty());
     match get("type") {
         Some("service_account") | None => {}
-        Some("external_account") => return Err(wrong("those of a workload identity federation (external_account), which is not supported")),
+        Some("external_account") => return Ok(GoogleKeys::External),
         Some("authorized_user") => return Err(wrong("those of a person (authorized_user)")),
         Some("impersonated_service_account") => {
             return Err(wrong("those of an impersonation (impersonated_service_account), which is not supported"));
@@ -192,8 +201,8 @@ pub fn gcp(text: &str) -> Result<(), String> {
         Some(_) => return Err(wrong("of a type that is not known here")),
     }
     match ["private_key", "private_key_id", "client_email"].iter().find(|name| get(name).is_none()) {
-        Some(name) => Err(format!("the service account's key in the credentials has no {name}")),
-        None => Ok(()),
+        Some(name) => Err(format!("the key of the service account in the credentials has no {name}")),
+        None => Ok(GoogleKeys::ServiceAccount),
     }
 }
 
@@ -317,10 +326,11 @@ mod tests {
             key[change] = value;
             gcp(&key.to_string())
         };
-        assert_eq!(of("type", Value::Null), Ok(()));
+        assert_eq!(of("type", Value::Null), Ok(GoogleKeys::ServiceAccount));
+        assert_eq!(of("type", "external_account".into()), Ok(GoogleKeys::External));
         for (error, says) in [
             (gcp("canary"), "no JSON object"),
-            (of("type", "external_account".into()), "(external_account), which is not supported"),
+            (of("type", "authorized_user".into()), "(authorized_user)"),
             (of("type", "canary".into()), "not known here"),
             (of("private_key", Value::Null), "has no private_key"),
             (of("client_email", "".into()), "has no client_email"),

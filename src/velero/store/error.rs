@@ -118,7 +118,8 @@ impl Fault {
     /// Tells an error of object_store apart. `what` is what was asked for, `heal` what to do if that is refused.
     pub(super) fn of(error: &object_store::Error, what: &str, heal: &'static str) -> Self {
         use object_store::Error as E;
-        if let Some(fault) = Self::of_token(error) {
+        // Of our own making, or about the token and not about what was asked.
+        if let Some(fault) = causes(error).find_map(|e| e.downcast_ref::<Self>().cloned()).or_else(|| Self::of_token(error)) {
             return fault;
         }
         let code = code_in(error);

@@ -85,10 +85,14 @@ impl Signed {
         let code = body.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map(|(code, _)| code);
         let code = code.filter(|c| c.len() <= 64 && c.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.'));
         let velero = |reason, message: String| Fault::Velero { reason, message };
-        let expired = code.is_some_and(|c| c.contains("Expired")) || body.contains("Request has expired") || body.contains("token expired");
+        // S3 and MinIO say it by a word or a sentence, Google with status 400, Azure only in the detail of a failed signature.
+        let sentences = ["Request has expired", "token expired", "Signature not valid in the specified time frame"];
+        let expired = code.is_some_and(|c| c.contains("Expired")) || sentences.iter().any(|said| body.contains(said));
         match status {
             StatusCode::NOT_FOUND => velero("download_missing", format!("Velero signed an address for {}, and nothing is there", self.what)),
-            StatusCode::FORBIDDEN if expired => velero("download_expired", format!("the signed address for {} has expired", self.what)),
+            StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST if expired => {
+                velero("download_expired", format!("the signed address for {} has expired", self.what))
+            }
             StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => {
                 let code = code.map_or_else(String::new, |c| format!(" ({c})"));
                 let message = format!(
@@ -161,5 +165,30 @@ mod tests {
         let url = SignedUrl::new("https://s3.example.com:9000/b/x?X-Amz-Signature=canary".to_owned());
         assert_eq!(format!("{url:?}"), "SignedUrl(s3.example.com:9000)");
         assert_eq!(SignedUrl::new("canary".to_owned()).host(), "an address that is no URL");
+    }
+
+    #[test]
+    fn an_address_that_expired_is_told_by_every_store_in_its_own_way() {
+        let client = reqwest::Client::builder();
+        crate::tls::install();
+        let known = Mutex::default();
+        let url = SignedUrl::new("https://x.example.com/".to_owned());
+        let signed = Signed { client: client.build().expect("a client"), url, place: "x".into(), what: "b.tar.gz".into(), known };
+        for (status, body, kind) in [
+            (403, "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>", "download_expired"),
+            (400, "<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>", "download_expired"),
+            (
+                403,
+                "<Error><Code>AuthenticationFailed</Code><AuthenticationErrorDetail>Signature not valid in the specified time frame: canary</AuthenticationErrorDetail></Error>",
+                "download_expired",
+            ),
+            (403, "<Error><Code>AuthenticationFailed</Code><Message>canary</Message></Error>", "download_refused"),
+            (404, "<Error><Code>BlobNotFound</Code></Error>", "download_missing"),
+            (400, "<Error><Code>InvalidUri</Code></Error>", "store_failed"),
+        ] {
+            let fault = signed.refused(StatusCode::from_u16(status).expect("a status"), body);
+            let error = StoreError::new("x", fault);
+            assert!(error.kind() == kind && !error.to_string().contains("canary"), "{body}: {error}");
+        }
     }
 }

@@ -14,7 +14,10 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
-use object_store::{ObjectStoreExt as _, azure::MicrosoftAzureBuilder};
+use object_store::{
+    ObjectStoreExt as _,
+    azure::{MicrosoftAzure, MicrosoftAzureBuilder},
+};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
@@ -125,13 +128,17 @@ impl Cloud {
                 assert!(status.is_success(), "{name}: {status}");
             }
             Kind::Azure => {
-                let ca = object_store::Certificate::from_pem(&fs::read(self.ca_file()).expect("readable")).expect("a certificate");
-                let options = object_store::ClientOptions::new().with_allow_http(true).with_root_certificate(ca);
-                let builder = MicrosoftAzureBuilder::new().with_endpoint(self.url()).with_account(ACCOUNT).with_access_key(ACCOUNT_KEY);
-                let store = builder.with_container_name(BUCKET).with_client_options(options).build().expect("a client");
-                store.put(&name.into(), bytes.into()).await.expect("uploaded");
+                self.azure().put(&name.into(), bytes.into()).await.expect("uploaded");
             }
         }
+    }
+
+    /// A client of Azurite's that may do everything.
+    pub fn azure(&self) -> MicrosoftAzure {
+        let ca = object_store::Certificate::from_pem(&fs::read(self.ca_file()).expect("readable")).expect("a certificate");
+        let options = object_store::ClientOptions::new().with_allow_http(true).with_root_certificate(ca);
+        let builder = MicrosoftAzureBuilder::new().with_endpoint(self.url()).with_account(ACCOUNT).with_access_key(ACCOUNT_KEY);
+        builder.with_container_name(BUCKET).with_client_options(options).build().expect("a client")
     }
 
     /// Copies everything below a folder into it, under a prefix.
