@@ -184,7 +184,7 @@ pub struct VeleroEntry {
     pub read: ReadBackups,
     /// How often buckets are listed. Default `1m`.
     pub interval: Option<String>,
-    /// Bytes that read archives may take in the cache folder; `0` keeps them in memory. Default `1Gi`.
+    /// Bytes that read archives may take in the cache folder; what of one does not fit, and everything with `0`, stays in memory. Default `1Gi`.
     pub max_cache: Option<String>,
     /// Entries that one archive may have. Default 2,000,000.
     pub max_entries: Option<u64>,

@@ -6,13 +6,14 @@
 
 mod file;
 pub mod key;
+mod room;
 #[cfg(test)]
 mod tests;
 
 use std::{
     fs,
     io::Read,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
@@ -20,12 +21,10 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use file::{Draft, FileShelf, Known, Loaded};
+use room::{ENDING, Room, set_aside};
 
 use super::archive::{self, ArchiveError};
 use crate::{config::ArchiveLimits, object::Redactor, witness::Archive};
-
-/// Ends the names of cached archives.
-const ENDING: &str = "archive";
 
 /// An archive that somebody may be using. It is not kept for its own sake: a daemon sees many come and go.
 struct Held {
@@ -36,8 +35,7 @@ struct Held {
 
 struct Inner {
     /// Where files lie; `None`: bodies stay in memory.
-    folder: Option<PathBuf>,
-    budget: u64,
+    room: Option<Room>,
     /// In the order in which they came.
     held: Vec<Held>,
 }
@@ -60,7 +58,11 @@ impl Library {
                 None
             }
         });
-        let inner = Inner { folder, budget, held: Vec::new() };
+        let room = folder.map(|folder| Room { folder, budget });
+        if let Some(room) = &room {
+            room.sweep();
+        }
+        let inner = Inner { room, held: Vec::new() };
         Self { inner: Arc::new(Mutex::new(inner)), limits, redactor }
     }
 
@@ -83,7 +85,7 @@ impl Library {
             inner.held.retain(|h| h.key != key);
             return None;
         }
-        let path = inner.folder.as_ref()?.join(name(key));
+        let path = inner.room.as_ref()?.folder.join(name(key));
         match file::load(&path, &self.redactor, &inner.known()) {
             Loaded::Good(archive, shelf) => {
                 inner.hold(key, &archive, Some(&shelf));
@@ -108,11 +110,11 @@ impl Library {
         if let Some(archive) = self.find(key) {
             return Ok(archive);
         }
-        let (folder, known) = {
+        let (room, known) = {
             let inner = self.lock();
-            (inner.folder.clone(), inner.known())
+            (inner.room.clone(), inner.known())
         };
-        let (archive, shelf) = match folder.map(|folder| Draft::begin(&folder, &name(key), &self.redactor, known)) {
+        let (archive, shelf) = match room.map(|room| Draft::begin(&room, &name(key), &self.redactor, known)) {
             Some(Ok(mut draft)) => {
                 let archive = archive::read_with(reader, origin, &self.limits, &self.redactor, &mut draft)?;
                 let (shelf, written) = draft.finish(&archive);
@@ -130,7 +132,9 @@ impl Library {
         };
         let mut inner = self.lock();
         inner.hold(key, &archive, shelf.as_ref());
-        inner.shrink(key);
+        if let Some(room) = &inner.room {
+            room.shrink(&name(key));
+        }
         Ok(archive)
     }
 }
@@ -153,40 +157,10 @@ impl Inner {
         let (archives, shelves): (Vec<_>, Vec<_>) = alive().unzip();
         Known { archives, shelves: shelves.into_iter().flatten().collect() }
     }
-
-    /// Removes the files that were not used for longest until the rest is within the budget. The one just written stays: it is needed now.
-    fn shrink(&self, written: &str) {
-        let Some(folder) = &self.folder else { return };
-        let own = name(written);
-        let mut files: Vec<_> = fs::read_dir(folder)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter(|e| e.path().extension().is_some_and(|x| x == ENDING) && e.file_name() != *own)
-            .filter_map(|e| e.metadata().ok().map(|m| (m.modified().ok(), e.path(), m.len())))
-            .collect();
-        files.sort();
-        let own_size = fs::metadata(folder.join(&own)).map_or(0, |m| m.len());
-        let mut total: u64 = own_size + files.iter().map(|(_, _, size)| size).sum::<u64>();
-        for (_, path, size) in files {
-            if total <= self.budget {
-                break;
-            }
-            // Whoever still reads from it keeps it open.
-            if fs::remove_file(&path).is_ok() {
-                total -= size;
-            }
-        }
-    }
 }
 
 fn name(key: &str) -> String {
     let digest = Sha256::digest(key.as_bytes());
     let hex: String = digest[..16].iter().map(|b| format!("{b:02x}")).collect();
     format!("{hex}.{ENDING}")
-}
-
-/// Keeps a damaged file for whoever wants to know, one at most of each archive.
-fn set_aside(path: &Path) {
-    let _ = fs::rename(path, path.with_extension("damaged"));
 }

@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 use tracing::warn;
 
-use super::super::archive::Keep;
+use super::{super::archive::Keep, room::Room};
 use crate::{
     object::{Extent, Fingerprint, Meta, Object, ObjectId, Place, Redactor, Reduced, Shelf, Text},
     witness::{Archive, Diagnostic, Remark},
@@ -147,9 +147,11 @@ pub(super) struct Draft {
     shelf: Arc<FileShelf>,
     out: BufWriter<File>,
     temporary: NamedTempFile,
+    /// The most bytes that the file may have.
+    most: u64,
     offset: u64,
     index: BufWriter<GzEncoder<Vec<u8>>>,
-    /// The disk is full or the like: what comes stays in memory.
+    /// The disk is full, the file too large or the like: what comes stays in memory.
     failed: Option<io::Error>,
 }
 
@@ -159,17 +161,26 @@ fn index() -> BufWriter<GzEncoder<Vec<u8>>> {
 }
 
 impl Draft {
-    pub fn begin(folder: &Path, name: &str, redactor: &Redactor, known: Known) -> io::Result<Self> {
-        let temporary = tempfile::Builder::new().prefix(".draft-").tempfile_in(folder)?;
+    pub fn begin(room: &Room, name: &str, redactor: &Redactor, known: Known) -> io::Result<Self> {
+        let temporary = room.draft()?;
         let mut out = BufWriter::with_capacity(256 << 10, temporary.reopen()?);
         out.write_all(FORMAT)?;
         out.write_all(&mark(redactor))?;
-        let shelf = FileShelf { file: temporary.reopen()?, path: folder.join(name), spoiled: AtomicBool::new(false) };
+        let shelf = FileShelf { file: temporary.reopen()?, path: room.folder.join(name), spoiled: AtomicBool::new(false) };
         let index = index();
-        Ok(Self { known, shelf: Arc::new(shelf), out, temporary, offset: HEADER, index, failed: None })
+        Ok(Self { known, shelf: Arc::new(shelf), out, temporary, most: room.budget, offset: HEADER, index, failed: None })
+    }
+
+    /// Whether so many bytes more are too many.
+    fn check(&self, more: u64) -> io::Result<()> {
+        if self.offset + more <= self.most {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("this one takes more than the {} bytes of `velero.max_cache`", self.most)))
     }
 
     fn put(&mut self, object: &Reduced, texts: [&str; 3], print: Fingerprint, extent: Extent) -> io::Result<()> {
+        self.check(texts.iter().map(|t| t.len() as u64).sum())?;
         for text in texts {
             self.out.write_all(text.as_bytes())?;
         }
@@ -211,6 +222,7 @@ impl Draft {
         first.write_all(&serde_json::to_vec(&head)?)?;
         first.write_all(b"\n")?;
         let whole = [first.finish()?, index].concat();
+        self.check(whole.len() as u64 + FOOTER)?;
         self.out.write_all(&whole)?;
         self.out.write_all(&self.offset.to_le_bytes())?;
         self.out.write_all(&(whole.len() as u64).to_le_bytes())?;
@@ -228,7 +240,7 @@ impl Keep for Draft {
         let print = Fingerprint::of(content.as_bytes());
         let texts = [&*content, object.managers.as_deref().unwrap_or_default(), object.applied.as_deref().unwrap_or_default()];
         if let Err(e) = self.put(&object, texts, print, extent) {
-            warn!("the cache of backups cannot be written: {e}; the rest of this one is kept in memory");
+            warn!("the cache of backups cannot be written: {e}; what does not fit is kept in memory, and this one is read anew after a restart");
             self.failed = Some(e);
             return Arc::new(object.packed());
         }

@@ -1,6 +1,6 @@
 //! What was read once is not read again, what is damaged is, and no Secret value lies in the cache folder. I/O: temporary folders.
 
-use std::{os::unix::fs::PermissionsExt, time::Duration};
+use std::{os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -170,6 +170,64 @@ fn a_budget_drops_what_was_not_used_for_longest() {
     assert_eq!((left("a"), left("b"), left("c")), (false, true, true));
     fs::remove_file(folder.path().join(name("c"))).expect("removed");
     whole(&c, 7, &objects(1));
+}
+
+#[test]
+fn drafts_of_killed_readers_are_swept_and_those_of_others_are_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let drafts =
+        || fs::read_dir(folder.path()).expect("a folder").flatten().filter(|e| e.file_name().to_string_lossy().starts_with(".draft-")).count();
+    let room = Room { folder: folder.path().to_owned(), budget: 1 << 30 };
+    // What a killed reader leaves: its lock went with it.
+    let (_, left) = room.draft().expect("a draft").keep().expect("kept");
+    let writing = room.draft().expect("a draft");
+    assert_eq!(drafts(), 2);
+    open(folder.path(), 7);
+    assert!(!left.exists() && writing.path().exists());
+    // A reader that ends well leaves none, nor does one that fails.
+    drop(writing);
+    let library = open(folder.path(), 7);
+    library.read("b1", "b1", &archive_of(&objects(1))[..]).expect("read");
+    assert!(library.read("b2", "b2", &archive_of(&objects(1))[..900]).is_err());
+    assert_eq!(drafts(), 0);
+}
+
+#[test]
+fn everything_in_the_folder_counts_and_what_is_damaged_goes_first() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let library = open(folder.path(), 7);
+    let read = |library: &Library, key: &str| drop(library.read(key, key, &archive_of(&objects(1))[..]).expect("read"));
+    ["a", "b", "c"].iter().for_each(|key| read(&library, key));
+    let path = |key: &str| folder.path().join(name(key));
+    let one = fs::metadata(path("a")).expect("a file").len();
+    room::set_aside(&path("c"));
+    // A draft of another process takes its place as well.
+    let room = Room { folder: folder.path().to_owned(), budget: 1 << 30 };
+    let draft = room.draft().expect("a draft");
+    draft.as_file().set_len(one).expect("grown");
+    let of = |budget: u64| Library::open(Some(folder.path()), budget, LIMITS, Redactor::new([7; 32]));
+    read(&of(one * 9 / 2), "d");
+    assert_eq!((path("a").exists(), path("b").exists(), files(folder.path(), "damaged").len()), (true, true, 0));
+    read(&of(one * 5 / 2), "e");
+    assert_eq!((files(folder.path(), "archive"), draft.path().exists()), (vec![path("e")], true));
+}
+
+#[test]
+fn an_archive_larger_than_the_budget_stays_in_memory_where_it_does_not_fit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let raw = objects(1);
+    open(folder.path(), 7).read("a", "a", &archive_of(&raw)[..]).expect("read");
+    let one = fs::metadata(folder.path().join(name("a"))).expect("a file").len();
+    // Without room for half of the bodies, and for the bodies alone.
+    for budget in [one / 4, one - 1] {
+        let library = Library::open(Some(folder.path()), budget, LIMITS, Redactor::new([7; 32]));
+        let read = library.read("b", "b", &archive_of(&raw)[..]).expect("read");
+        whole(&read, 7, &raw);
+        let on_disk = read.objects.values().filter(|o| o.content.place().is_some()).count();
+        assert!(on_disk > 0 && (on_disk == raw.len()) == (budget == one - 1), "{on_disk} of {}", raw.len());
+        let left: u64 = fs::read_dir(folder.path()).expect("a folder").flatten().filter_map(|e| e.metadata().ok()).map(|m| m.len()).sum();
+        assert!(left <= budget, "{left} bytes are left where {budget} may be");
+    }
 }
 
 #[test]
