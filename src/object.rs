@@ -4,6 +4,7 @@
 //! keyed hashes. That is how "secret values never leave the module that reads them" is held by a type.
 
 pub mod admit;
+pub mod bounds;
 pub mod builtin;
 pub mod content;
 pub mod id;
@@ -16,6 +17,7 @@ pub mod renamed;
 pub mod yaml;
 
 pub use admit::{AdmitError, DeployerMark, EXCLUDE_LABEL, Meta, Object, Owner, Reduced, admit, expand, is_list, reduce};
+pub use bounds::BoundsError;
 pub use builtin::{Builtin, builtin};
 pub use content::{BodyError, Content, Extent, Fingerprint, Place, Shelf};
 pub use id::{GroupKind, Gvk, ObjectId, Text};

@@ -189,9 +189,13 @@ impl Dump {
     /// A Velero archive as a cluster. It holds no status, so nothing is kept whole; an entry that cannot be read fails it like any file.
     fn add_archive(&mut self, file: &Path, redactor: &Redactor, limits: &ArchiveLimits) -> Result<(), DumpError> {
         let failed = |why: String| DumpError::Archive { path: file.to_owned(), why };
-        let archive = archive::read(files::open(file)?, "the archive", limits, redactor).map_err(|e| failed(e.to_string()))?;
+        let archive = archive::read(files::open(file)?, "the archive", limits, redactor).map_err(|e| failed(e.what()))?;
         if let Some(odd) = archive.diagnostics.first() {
-            return Err(failed(format!("{}: {}", odd.file, odd.message)));
+            // The bounds of a dump are fixed.
+            let cap = limits.object_bytes;
+            let large = || format!("it has more than the {cap} bytes that an object of a dump may have");
+            let what = if &*odd.reason == "object_too_large" { large() } else { odd.message.clone() };
+            return Err(failed(format!("{}: {what}", odd.file)));
         }
         for object in archive.objects.into_values() {
             let definition = object.id.gk.is("apiextensions.k8s.io", "CustomResourceDefinition");

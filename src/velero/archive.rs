@@ -11,6 +11,7 @@ mod inflate;
 mod tarball;
 #[cfg(test)]
 mod tests;
+mod weight;
 pub mod write;
 
 use std::{collections::HashSet, io::Read, sync::Arc};
@@ -37,6 +38,13 @@ const MAX_UNREADABLE: usize = 10_000;
 
 /// Bytes of `metadata/version`.
 const MAX_VERSION: u64 = 1024;
+
+/// Bytes of a message; what a body says of itself may be of any length.
+const MAX_MESSAGE: usize = 1000;
+
+/// Bytes of identities and facts that an archive may have in any case, and more for each object. What is usual is 200 to 400 an object.
+const FREE_FACTS: u64 = 64 << 20;
+const FACTS_AN_OBJECT: u64 = 1 << 10;
 
 /// Objects in the middle of a change that are kept of one archive: a few tell that it was taken in the middle of one.
 const MAX_TORN: usize = 50;
@@ -106,7 +114,12 @@ pub fn read_with(
 fn blame(problem: Problem, tarball: Tarball) -> Problem {
     let of_content = matches!(
         problem,
-        Problem::MalformedTar(_) | Problem::NotVelero | Problem::FormatVersion(_) | Problem::TooManyEntries(_) | Problem::TooDamaged(_)
+        Problem::MalformedTar(_)
+            | Problem::NotVelero
+            | Problem::FormatVersion(_)
+            | Problem::TooManyEntries(_)
+            | Problem::TooDamaged(_)
+            | Problem::TooHeavy(_)
     );
     if !of_content {
         return problem;
@@ -125,6 +138,8 @@ struct Found {
     resources: bool,
     objects: Holdings,
     texts: HashSet<Text>,
+    /// Bytes of identities and facts so far, texts that are shared counted each time.
+    facts: u64,
     torn: Vec<Remark>,
     diagnostics: Vec<Diagnostic>,
     unreadable: HashSet<Text>,
@@ -133,7 +148,11 @@ struct Found {
 }
 
 impl Found {
-    fn tell(&mut self, file: &str, reason: &str, message: String) {
+    fn tell(&mut self, file: &str, reason: &str, mut message: String) {
+        if message.len() > MAX_MESSAGE {
+            message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+            message.push_str(" ...");
+        }
         if self.diagnostics.len() < MAX_DIAGNOSTICS {
             self.diagnostics.push(Diagnostic { file: file.into(), line: None, reason: reason.into(), message });
         } else {
@@ -179,7 +198,7 @@ impl Found {
             (Kind::File, Place::Object { .. }) if member.size > limits.object_bytes => {
                 self.resources = true;
                 let (size, cap) = (member.size, limits.object_bytes);
-                let message = format!("it has {size} bytes, more than the {cap} allowed; raise the limit `max_object` of archives");
+                let message = format!("it has {size} bytes, more than the {cap} allowed; raise `velero.max_object`");
                 self.lose(path, "object_too_large", message)?;
             }
             (Kind::File, Place::Object { resource, namespace, name }) => {
@@ -200,6 +219,11 @@ impl Found {
         redactor: &Redactor,
         keep: &mut dyn Keep,
     ) -> Result<(), Problem> {
+        let weight = weight::of(&self.buffer);
+        if weight > weight::MOST {
+            let message = format!("it is made of so many small parts that it would take {weight} bytes of memory and more, as no object does");
+            return self.lose(path, "too_many_parts", message);
+        }
         let mut value: Value = match serde_json::from_slice(&self.buffer) {
             Ok(value) => value,
             // Only the place is told, never what stands there: it may be a Secret.
@@ -207,12 +231,12 @@ impl Found {
         };
         let inside = |key: &str| value.get("metadata").and_then(|m| m.get(key)).and_then(Value::as_str).unwrap_or_default();
         if inside("name") != name {
-            let own_name = inside("name").to_owned();
-            self.tell(path, "path_disagrees", format!("it is named {own_name:?} inside; a restore goes by that"));
+            let message = format!("it is named {:?} inside; a restore goes by that", shown(inside("name")));
+            self.tell(path, "path_disagrees", message);
         }
         if namespace.is_some_and(|n| n != inside("namespace")) {
-            let own_namespace = inside("namespace").to_owned();
-            self.tell(path, "path_disagrees", format!("it is of namespace {own_namespace:?} inside; a restore goes by the path"));
+            let message = format!("it is of namespace {:?} inside; a restore goes by the path", shown(inside("namespace")));
+            self.tell(path, "path_disagrees", message);
             place_in(&mut value, namespace.unwrap_or_default());
         }
         if self.torn.len() < MAX_TORN {
@@ -220,6 +244,13 @@ impl Found {
         }
         match reduce(value, redactor) {
             Ok(mut object) => {
+                match object.facts_size() {
+                    Err(e) => return self.lose(path, "beyond_bounds", e.to_string()),
+                    Ok(bytes) => self.facts += bytes as u64,
+                }
+                if self.facts > FREE_FACTS + FACTS_AN_OBJECT * self.objects.len() as u64 {
+                    return Err(Problem::TooHeavy(self.facts));
+                }
                 self.intern(&mut object);
                 if &*object.id.gk.kind != "Event" {
                     let version = object.meta.resource_version.as_deref().and_then(|v| v.parse().ok());
@@ -276,6 +307,11 @@ impl Found {
         let Self { objects, torn, diagnostics, unreadable, newest_version, .. } = self;
         Ok(Archive { origin: origin.to_owned(), objects, cluster_uid, namespaces, torn, diagnostics, unreadable, bytes, newest_version })
     }
+}
+
+/// A name as a message shows it.
+fn shown(name: &str) -> &str {
+    &name[..name.floor_char_boundary(253)]
 }
 
 /// A restore sets the namespace of the path on the object and keeps its name (pkg/restore/restore.go `restoreItem`, `SetNamespace`).

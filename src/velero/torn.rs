@@ -16,7 +16,7 @@ pub fn sign(object: &Value) -> Option<Remark> {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).filter(|t| !t.is_empty());
     let group = text("/apiVersion").and_then(|v| v.split_once('/')).map_or("", |(group, _)| group);
     let (kind, name) = (text("/kind")?, text("/metadata/name")?);
-    let named = || format!("{kind} {}{name}", text("/metadata/namespace").map(|n| format!("{n}/")).unwrap_or_default());
+    let named = || format!("{} {}{}", cut(kind), text("/metadata/namespace").map(|n| format!("{}/", cut(n))).unwrap_or_default(), cut(name));
     let remark = |reason: &str, what: String| Some(Remark::new(reason, format!("{} {what}", named())));
     match (group, kind) {
         ("argoproj.io", "Application") if text("/status/operationState/phase") == Some("Running") => remark("syncing", "was being synced".to_owned()),
@@ -43,12 +43,17 @@ pub fn sign(object: &Value) -> Option<Remark> {
     }
 }
 
+/// A text of a body, which may be of any length, as a remark repeats it.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(253)]
+}
+
 /// A revision as people read it: `main@sha1:0123abcd`.
 fn short(revision: &str) -> &str {
     match revision.rfind(|c: char| !c.is_ascii_hexdigit()) {
-        Some(at) if revision.len() > at + 9 => &revision[..at + 9],
+        Some(at) if revision.len() > at + 9 => cut(&revision[..at + 9]),
         None if revision.len() > 8 => &revision[..8],
-        _ => revision,
+        _ => cut(revision),
     }
 }
 

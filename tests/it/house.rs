@@ -154,3 +154,21 @@ fn only_one_room_knows_each_library() {
         assert!(strangers.is_empty(), "{word} belongs into {room} alone: {strangers:?}");
     }
 }
+
+#[test]
+fn settings_of_backups_that_messages_name_exist() {
+    let schema = schemars::schema_for!(snapgap::config::file::File).to_value();
+    let known = schema.pointer("/$defs/VeleroEntry/properties").and_then(serde_json::Value::as_object).expect("the section");
+    let mut named = std::collections::BTreeSet::new();
+    for (path, text) in all("src") {
+        for rest in code(&text).split("`velero.").skip(1) {
+            let name: String = rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            assert!(known.contains_key(&name), "{path} names the setting velero.{name}, and there is none");
+            named.insert(name);
+        }
+    }
+    // Every cap on archives has a setting, and a message that names it when it is hit.
+    let caps = ["max_entries", "max_object", "max_total", "timeout", "max_cache"];
+    let silent: Vec<_> = caps.into_iter().filter(|cap| !named.contains(*cap)).collect();
+    assert!(silent.is_empty(), "no message names {silent:?}, though they can be reached");
+}

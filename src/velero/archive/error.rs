@@ -8,7 +8,7 @@ use crate::witness::Failure;
 
 /// An archive that cannot be read. The message names the archive, what is wrong and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{origin}: {problem}")]
+#[error("{origin}: {problem}{}", problem.advice())]
 pub struct ArchiveError {
     pub(super) origin: String,
     pub(super) problem: Problem,
@@ -28,6 +28,7 @@ pub(super) enum Problem {
     TooManyEntries(u64),
     TooDamaged(usize),
     TooLarge(u64),
+    TooHeavy(u64),
     Bomb { inflated: u64, compressed: u64 },
     TooSlow(Duration),
     Io(String),
@@ -48,6 +49,7 @@ impl ArchiveError {
             Problem::TooManyEntries(_) => "archive_too_many_entries",
             Problem::TooDamaged(_) => "archive_too_damaged",
             Problem::TooLarge(_) => "archive_too_large",
+            Problem::TooHeavy(_) => "archive_too_heavy",
             Problem::Bomb { .. } => "archive_bomb",
             Problem::TooSlow(_) => "archive_too_slow",
             Problem::Io(_) => "archive_io",
@@ -71,7 +73,7 @@ impl ArchiveError {
         Self { origin: origin.to_owned(), problem: Problem::Io(error.to_string()) }
     }
 
-    /// What is wrong, without the name of the archive.
+    /// What is wrong, without the name of the archive and without a setting that would let it pass.
     pub fn what(&self) -> String {
         self.problem.to_string()
     }
@@ -80,6 +82,22 @@ impl ArchiveError {
 impl From<&ArchiveError> for Failure {
     fn from(error: &ArchiveError) -> Self {
         Self::new(error.kind(), error.to_string())
+    }
+}
+
+impl Problem {
+    /// The setting that would let it pass; `None` if there is none.
+    fn setting(&self) -> Option<&'static str> {
+        match self {
+            Self::TooManyEntries(_) => Some("`velero.max_entries`"),
+            Self::TooLarge(_) => Some("`velero.max_total`"),
+            Self::TooSlow(_) => Some("`velero.timeout`"),
+            _ => None,
+        }
+    }
+
+    fn advice(&self) -> String {
+        self.setting().map(|s| format!("; raise {s}")).unwrap_or_default()
     }
 }
 
@@ -99,13 +117,16 @@ impl fmt::Display for Problem {
             Self::FormatVersion(version) => {
                 write!(f, "the archive is of format version {version:?}, and only 1 and 1.x are known; a newer snapgap may know it")
             }
-            Self::TooManyEntries(cap) => write!(f, "the archive has more than {cap} entries; raise the limit `entries` of archives"),
+            Self::TooManyEntries(cap) => write!(f, "the archive has more than {cap} entries"),
             Self::TooDamaged(cap) => write!(f, "more than {cap} of its objects cannot be read; {AGAIN}"),
-            Self::TooLarge(cap) => write!(f, "the archive inflates to more than {cap} bytes; raise the limit `total_bytes` of archives"),
+            Self::TooLarge(cap) => write!(f, "the archive inflates to more than {cap} bytes"),
+            Self::TooHeavy(bytes) => {
+                write!(f, "names and other facts of its objects take {bytes} bytes and more, as those of no cluster do; it was not read on")
+            }
             Self::Bomb { inflated, compressed } => {
                 write!(f, "{compressed} bytes inflate to {inflated} and more, which no archive of objects does; it was not read on")
             }
-            Self::TooSlow(cap) => write!(f, "reading took more than {} seconds; raise the limit `time` of archives", cap.as_secs_f64()),
+            Self::TooSlow(cap) => write!(f, "reading took more than {} seconds", cap.as_secs_f64()),
             Self::Io(what) => write!(f, "cannot be read: {what}"),
         }
     }

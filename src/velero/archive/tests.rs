@@ -174,10 +174,7 @@ fn a_tar_that_breaks_inside_an_intact_gzip_is_malformed() {
 fn every_cap_is_held_and_named() {
     let good = good();
     let with = |limits: ArchiveLimits| read(&good[..], "a", &limits, &redactor()).expect_err("a cap");
-    assert_eq!(
-        with(ArchiveLimits { entries: 3, ..LIMITS }).to_string(),
-        "a: the archive has more than 3 entries; raise the limit `entries` of archives"
-    );
+    assert_eq!(with(ArchiveLimits { entries: 3, ..LIMITS }).to_string(), "a: the archive has more than 3 entries; raise `velero.max_entries`");
     assert_eq!(with(ArchiveLimits { total_bytes: 5000, ..LIMITS }).kind(), "archive_too_large");
     assert_eq!(with(ArchiveLimits { time: Duration::ZERO, ..LIMITS }).kind(), "archive_too_slow");
     assert!(!with(ArchiveLimits { entries: 3, ..LIMITS }).is_damage());

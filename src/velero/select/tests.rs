@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     object::{Redactor, admit, builtin::builtin},
     velero::coverage::{Asked, coverage, table},
-    witness::{KindState, Listing, Live},
+    witness::{Archive, KindState, Listing, Live},
 };
 
 fn live(objects: &[Value]) -> Live {
@@ -150,4 +150,40 @@ fn coverage_names_the_trap_and_the_line_that_heals_it() {
     assert!(text.contains("It names no filter, and yet leaves out 2 cluster-scoped objects"), "{text}");
     assert!(text.contains("heals it: includedClusterScopedResources: [\"*\"]"), "{text}");
     assert!(table(&report, true).contains("StorageClass.storage.k8s.io fast\n  schedule nightly leaves (cluster_scope)"));
+}
+
+#[test]
+fn labels_and_references_beyond_those_of_any_cluster_are_not_gathered() {
+    let rbac = "rbac.authorization.k8s.io/v1";
+    let binding = |subjects: usize| {
+        let mut binding = thing(rbac, "ClusterRoleBinding", None, "bound", json!({}));
+        binding["subjects"] = (0..subjects).map(|n| json!({"kind": "ServiceAccount", "namespace": "n", "name": n.to_string()})).collect();
+        binding
+    };
+    let pod = |claims: usize| {
+        let mut pod = thing("v1", "Pod", Some("n"), "p", json!({}));
+        pod["spec"]["volumes"] = (0..claims).map(|n| json!({"name": "v", "persistentVolumeClaim": {"claimName": n.to_string()}})).collect();
+        pod
+    };
+    let maps = |length: usize| (0..10).map(|n| thing("v1", "ConfigMap", Some("n"), &n.to_string(), json!({"keep": "x".repeat(length)}))).collect();
+    let tiny = |labels: usize| {
+        let labels: serde_json::Map<String, Value> = (0..labels).map(|n| (format!("l{n}"), json!(""))).collect();
+        vec![thing("v1", "ConfigMap", Some("n"), "m", labels.into())]
+    };
+    for (what, objects, labels, whole) in [
+        ("some accounts", vec![binding(100)], false, true),
+        ("a crowd of accounts", vec![binding(1_000)], false, false),
+        ("some claims", vec![pod(100)], false, true),
+        ("a crowd of claims", vec![pod(1_000)], false, false),
+        ("long labels that nobody asks for", maps(20_000), false, true),
+        ("labels of some length", maps(5_000), true, true),
+        ("long labels", maps(20_000), true, false),
+        ("a crowd of empty labels", tiny(2_000), true, false),
+    ] {
+        let live = live(&objects);
+        let archive = Archive { objects: live.objects.iter().map(|(_, o)| o.clone()).collect(), ..Archive::default() };
+        let moment = Moment { start: "2026-03-02T01:00:00Z".parse().expect("a time"), newest_version: None };
+        let view = View::captured(&archive, moment, &live, "velero", labels, 100_000);
+        assert_eq!(view.map(|v| v.ids().count()).map_err(|e| e.kind()), if whole { Ok(objects.len()) } else { Err("body_unread") }, "{what}");
+    }
 }

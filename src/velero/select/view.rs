@@ -19,6 +19,13 @@ use crate::{
 /// Labels that a restore leaves behind and that are taken off every object when it is read.
 pub(super) const UNSEEN_LABELS: [&str; 2] = ["velero.io/backup-name", "velero.io/restore-name"];
 
+/// Bytes that labels and links of a captured view may take in any case, and more for each object. What is usual is below one kilobyte an object.
+const FREE: usize = 64 << 20;
+const AN_OBJECT: usize = 4 << 10;
+
+/// What a text or a pair of texts takes besides its bytes.
+const OVERHEAD: usize = 64;
+
 /// One live object.
 #[derive(Debug)]
 pub(super) struct Item<'a> {
@@ -69,6 +76,21 @@ pub(super) enum Links {
     },
 }
 
+impl Links {
+    /// Bytes that they take in memory.
+    fn size(&self) -> usize {
+        let text = |t: &String| t.len() + OVERHEAD;
+        let own = |t: &Option<String>| t.as_ref().map_or(0, text);
+        match self {
+            Self::None => 0,
+            // A claim and an account stand in an index too.
+            Self::Pod { claims, class, .. } => 2 * claims.iter().map(text).sum::<usize>() + own(class),
+            Self::Claim { volume, .. } => own(volume),
+            Self::Binding { role, accounts } => text(role) + 2 * accounts.iter().map(|(namespace, name)| text(namespace) + text(name)).sum::<usize>(),
+        }
+    }
+}
+
 /// One kind.
 #[derive(Debug)]
 pub(super) struct Kind<'a> {
@@ -115,6 +137,17 @@ struct Captured {
     moment: Moment,
     /// Namespaces that there were, as far as anybody knows; sorted.
     namespaces: Vec<Text>,
+    /// Whether labels are asked for.
+    labels: bool,
+    /// Bytes of labels and links so far, and how many there may be.
+    bytes: usize,
+    most: usize,
+}
+
+impl Captured {
+    fn is_full(&self) -> bool {
+        self.bytes > self.most
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -143,7 +176,15 @@ impl<'a> View<'a> {
 
     /// Of what a backup captured, as if that were a cluster: what it took must follow from what it holds. Kinds that `live` does not serve are
     /// left out. Bodies that lie on a shelf are read where they matter: those of objects that lead to others, and with `labels` all.
+    ///
+    /// # Errors
+    /// When a body cannot be read, or labels and links take more memory than those of any cluster do.
     pub fn of_archive(archive: &'a Archive, moment: Moment, live: &'a Live, velero: &str, labels: bool) -> Result<Self, BodyError> {
+        Self::captured(archive, moment, live, velero, labels, FREE + AN_OBJECT * archive.objects.len())
+    }
+
+    /// The same with labels and links of so many bytes at most.
+    pub(super) fn captured(archive: &'a Archive, moment: Moment, live: &'a Live, velero: &str, labels: bool, most: usize) -> Result<Self, BodyError> {
         let mut view = Self::empty(live, velero, archive.objects.len());
         let mut own: HashMap<&GroupKind, Vec<&'a Object>> = HashMap::new();
         archive.objects.iter().for_each(|(id, o)| own.entry(&id.gk).or_default().push(o));
@@ -151,7 +192,7 @@ impl<'a> View<'a> {
         let mut namespaces: Vec<Text> = there.chain(archive.objects.keys().filter_map(|id| id.namespace.as_ref())).cloned().collect();
         namespaces.sort();
         namespaces.dedup();
-        view.captured = Some(Captured { moment, namespaces });
+        view.captured = Some(Captured { moment, namespaces, labels, bytes: 0, most });
         view.add_namespaces(own.get(&GroupKind::new("", "Namespace")).cloned().unwrap_or_default());
         let mut failed = None;
         for (gk, state) in &live.kinds {
@@ -165,12 +206,20 @@ impl<'a> View<'a> {
                 _ => Cow::Borrowed(object),
             });
         }
+        if view.is_full() {
+            failed.get_or_insert(BodyError("labels and references of its objects are larger than those of any cluster".to_owned()));
+        }
         failed.map_or(Ok(view), Err)
     }
 
     /// Whether it is of what a backup captured.
     pub(super) fn is_captured(&self) -> bool {
         self.captured.is_some()
+    }
+
+    /// Whether no more is taken in, because it would take too much memory.
+    fn is_full(&self) -> bool {
+        self.captured.as_ref().is_some_and(Captured::is_full)
     }
 
     fn empty(live: &'a Live, velero: &str, objects: usize) -> Self {
@@ -212,6 +261,9 @@ impl<'a> View<'a> {
         own.sort_by(|a, b| a.id.cmp(&b.id));
         let first = self.items.len();
         for object in own {
+            if self.is_full() {
+                break;
+            }
             self.add_item(at, object, &body(object));
         }
         self.kinds.push(Kind { gk, state, resource, storable, complete, items: (first..self.items.len()).collect() });
@@ -222,7 +274,15 @@ impl<'a> View<'a> {
         let id = &object.id;
         let links = links(whole, self.is_captured());
         // Of a body that lies on a shelf they are read while it is at hand.
-        let labels = if self.is_captured() { OnceCell::from(labels_in(whole)) } else { OnceCell::new() };
+        let mut labels = OnceCell::new();
+        if let Some(captured) = &mut self.captured {
+            captured.bytes += links.size();
+            if captured.labels {
+                let own = labels_in(whole);
+                captured.bytes += own.iter().map(|(k, v)| k.len() + v.len() + OVERHEAD).sum::<usize>();
+                labels = OnceCell::from(own);
+            }
+        }
         let namespace = id.namespace.as_ref().and_then(|n| self.namespace_names.binary_search(n).ok());
         match &links {
             Links::Pod { claims, running: true, .. } => {
