@@ -60,6 +60,7 @@ mod support;
 mod targets;
 mod velero_life;
 mod velero_matrix;
+mod velero_memory;
 mod velero_server;
 mod velero_stores;
 mod velero_volumes;
