@@ -1,14 +1,8 @@
 //! The content of backups, three ways in: a bucket, Velero's DownloadRequests and a file, against a real Velero and a real S3 server.
 
-use std::{fs, io::Read as _, path::Path, process::Command, sync::Arc, time::Duration};
+use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
 
-use http::Method;
 use jiff::Timestamp;
-use object_store::{
-    ObjectStoreExt as _,
-    aws::{AmazonS3, AmazonS3Builder},
-    signer::Signer as _,
-};
 use serde_json::{Value, json};
 use snapgap::{
     cluster::{self, Connection, Limits},
@@ -18,11 +12,6 @@ use snapgap::{
     },
     object::{Object, ObjectId, Redactor},
     stages::backups::BackupStage,
-    velero::store::{
-        Bucket, Coordinates,
-        feed::{self, Feed},
-        signed::{self, SignedUrl},
-    },
     witness::{BackedUp, Backup, BackupContent, BackupState, Live, RestoreAction, Side, ToldBy},
 };
 
@@ -30,7 +19,6 @@ use crate::support::{
     cli::{Ran, program, snapgap},
     control_plane::{ControlPlane, Options as Plane},
     daemon,
-    gate::Gate,
     velero::{ACCESS_KEY, BUCKET, Options, SECRET_KEY, Store, Velero},
 };
 
@@ -80,18 +68,6 @@ fn credentials(folder: &Path, secret: &str) -> String {
 
 pub fn load(text: &str, folder: &Path) -> Config {
     File::parse(text).and_then(|f| f.validate(&Surroundings { cache_dir: folder.join("cache") })).expect("a configuration")
-}
-
-/// A client of one's own of the S3 server.
-fn client(store: &Store) -> AmazonS3 {
-    AmazonS3Builder::new()
-        .with_endpoint(store.url())
-        .with_allow_http(true)
-        .with_bucket_name(BUCKET)
-        .with_access_key_id(ACCESS_KEY)
-        .with_secret_access_key(SECRET_KEY)
-        .build()
-        .expect("a client")
 }
 
 pub fn redactor() -> Redactor {
@@ -374,81 +350,4 @@ async fn an_archive_that_is_damaged_in_the_bucket_makes_its_backup_invalid_as_ve
         backup(&found, "second").why
     );
     assert!(unread(&found, "second").0.starts_with("archive_"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_connection_is_taken_up_by_a_range_request_for_the_same_content() {
-    let store = Store::start();
-    let uploads = client(&store);
-    let put = async |name: &str, bytes: &[u8]| {
-        let path = format!("backups/big/{name}");
-        uploads.put(&path.as_str().into(), bytes.to_vec().into()).await.expect("uploaded");
-    };
-    let mut content = Vec::new();
-    for n in 0..3_000_000u64 {
-        content.extend_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
-    }
-    put("big.tar.gz", &content).await;
-    put("velero-backup.json", b"{}").await;
-    let gate = Gate::before(store.port).await;
-    let settings = config::Store {
-        provider: Some(config::Provider::Aws),
-        bucket: Some(BUCKET.into()),
-        url: Some(format!("http://127.0.0.1:{}", gate.port)),
-        path_style: Some(true),
-        ..config::Store::default()
-    };
-    let at = Coordinates::of(&settings, None).expect("complete");
-    let keys = format!("[default]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key={SECRET_KEY}\n");
-    let bucket = Bucket::open(&at, Some(&keys), None).expect("opens");
-    let listed = bucket.list().await.expect("listed");
-    let file = listed["big"].archive("big").expect("there").clone();
-    for replace in [false, true] {
-        let (mut feed, verdict) = Feed::start(bucket.archive("big", &file).expect("a file"), Duration::from_secs(120));
-        let begin = tokio::task::spawn_blocking(move || {
-            let mut all = vec![0; 1 << 20];
-            feed.read_exact(&mut all).map(|()| (feed, all))
-        });
-        let (mut feed, mut all) = begin.await.expect("no panic").expect("it begins");
-        gate.close();
-        if replace {
-            put("big.tar.gz", &vec![1; content.len()]).await;
-        }
-        gate.open();
-        let rest = tokio::task::spawn_blocking(move || feed.read_to_end(&mut all).map(|_| all)).await.expect("no panic");
-        if replace {
-            assert_eq!(
-                (rest.is_err(), verdict.error().map(|e| e.kind())),
-                (true, Some("store_replaced")),
-                "not half of one content and half of another"
-            );
-        } else {
-            assert!(rest.expect("whole") == content && verdict.error().is_none(), "every byte, once");
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_signed_address_that_expired_or_is_refused_says_so_and_shows_nothing_of_itself() {
-    let store = Store::start();
-    let server = client(&store);
-    let path = "backups/b/b.tar.gz".into();
-    server.put(&path, b"content".to_vec().into()).await.expect("uploaded");
-    let sign = async |seconds| server.signed_url(Method::GET, &path, Duration::from_secs(seconds)).await.expect("signed").to_string();
-    let fetch = async |address: String| {
-        let file = signed::file(SignedUrl::new(address), "b.tar.gz", &[]).expect("a file");
-        feed::whole(&*file, "b.tar.gz", 1 << 20).await
-    };
-    assert_eq!(fetch(sign(60).await).await.expect("it holds"), b"content");
-    let short = sign(1).await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let tampered = sign(60).await.replace("X-Amz-Signature=", "X-Amz-Signature=0");
-    let nothing = server.signed_url(Method::GET, &"backups/b/other".into(), Duration::from_secs(60)).await.expect("signed").to_string();
-    for (address, kind) in [(short, "download_expired"), (tampered, "download_refused"), (nothing, "download_missing")] {
-        let error = fetch(address).await.expect_err("refused");
-        let told = format!("{error} {error:?}");
-        println!("{kind}: {error}");
-        assert_eq!(error.kind(), kind, "{told}");
-        assert!(!told.contains("X-Amz") && !told.contains(ACCESS_KEY), "{told}");
-    }
 }
