@@ -6,6 +6,7 @@ pub mod beside;
 pub mod coverage;
 pub mod cron;
 pub mod custom;
+pub mod edits;
 pub mod files;
 pub mod glob;
 pub mod library;

@@ -24,6 +24,7 @@ use crate::{
     },
     object::{BodyError, FieldPath, Fingerprint, Gvk, Lookup, Object, ObjectId, Place, Text, redact::MARK},
     report::model::FieldReport,
+    velero::edits,
     witness::Failure,
 };
 
@@ -155,6 +156,13 @@ impl Engine<'_> {
     /// Compares one pair.
     pub(super) fn compare(&self, wanted: Wanted<'_>, desired: &Value, observed: &Value, other: Other<'_>) -> Comparison {
         let Other { object, live, listed } = other;
+        // What Velero itself writes into a copy says nothing of Git.
+        let edited = (!live && edits::touch(&wanted.id.gk)).then(|| {
+            let (mut desired, mut observed) = (desired.clone(), observed.clone());
+            edits::level(&wanted.id.gk, &mut desired, &mut observed);
+            (desired, observed)
+        });
+        let (desired, observed) = edited.as_ref().map_or((desired, observed), |(d, o)| (d, o));
         let gvk = wanted.object.gvk();
         let pair = self.schemas.pair(&gvk, &object.version);
         if let Some(refused) = pair.refused {

@@ -106,6 +106,7 @@ impl When {
                 suffix.is_some_and(|s| s.len() == 5 && s.bytes().all(|b| b.is_ascii_alphanumeric()))
             }
             Self::OnlyInstallers => object.meta.managers().is_some_and(|m| only_installers(&m)),
+            Self::OfBackup => object.meta.restored_from.is_some(),
             Self::ServiceSelects => {
                 let of = ObjectId { gk: GroupKind::new("", "Service"), ..id.clone() };
                 let selector = |s: Value| s.pointer("/spec/selector").and_then(Value::as_object).is_some_and(|s| !s.is_empty());

@@ -2,7 +2,8 @@
 //!
 //! Equal contents are the same, and different ones of one version are not: what one of them has more would be lost. In two versions one content has
 //! two spellings, so the letters say nothing there. The older is said in the newer version where that is known to the last field
-//! (`drift/versions.rs`), or only `apiVersion` changes; else nobody can say whether they are the same.
+//! (`drift/versions.rs`), or only `apiVersion` changes; else nobody can say whether they are the same. What Velero itself writes into copies
+//! (`velero/edits.rs`) is no difference.
 
 use serde_json::Value;
 
@@ -14,6 +15,7 @@ use super::{
 use crate::{
     drift::schema::{Shape, canonical::canonical},
     object::{GroupKind, Object, renamed::RENAMED},
+    velero::edits,
     witness::Failure,
 };
 
@@ -32,13 +34,14 @@ impl Engine<'_> {
         if there == held {
             return Ok(true);
         }
-        if live.version == copy.version && !may_have_moved(&live.id.gk, &live.version) {
+        let one_version = live.version == copy.version && !may_have_moved(&live.id.gk, &live.version);
+        if one_version && !edits::touch(&live.id.gk) {
             return Ok(false);
         }
         let key = FullKey { live: there, copy: held, schemas: self.schemas.pair(&copy.gvk(), &live.version).print() };
         let found = self.memo.full(key, || {
             let copy = copy.whole()?;
-            Ok(self.across_versions(live, &copy))
+            Ok(if one_version { Ok(but_for_edits(live, &copy)) } else { self.across_versions(live, &copy) })
         });
         found.map_err(|e| body_unread(&e))?
     }
@@ -52,6 +55,7 @@ impl Engine<'_> {
             Failure::new("version_differs", message)
         };
         let (mut held, mut there) = (copy.content.value(), live.content.value());
+        edits::level(&live.id.gk, &mut there, &mut held);
         let pair = self.schemas.pair(&copy.gvk(), &live.version);
         if pair.refused.is_some() {
             return Err(unknown());
@@ -78,6 +82,13 @@ impl Engine<'_> {
     }
 }
 
+/// Whether a copy of the same version holds what runs, but for what Velero wrote into it.
+fn but_for_edits(live: &Object, copy: &Object) -> bool {
+    let (mut held, mut there) = (copy.content.value(), live.content.value());
+    edits::level(&live.id.gk, &mut there, &mut held);
+    held == there
+}
+
 /// An object as the server would keep it, without what tells its version; and whether it has more than the shape knows.
 fn settled(mut value: Value, shape: &Shape) -> (Value, bool) {
     if let Some(members) = value.as_object_mut() {
@@ -85,4 +96,58 @@ fn settled(mut value: Value, shape: &Shape) -> (Value, bool) {
     }
     let settled = canonical(&value, shape);
     (settled.value, !settled.dropped.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::{
+        report::model::{Drift, Recovery},
+        verdict::world::{Snapshot, World},
+    };
+
+    fn claim(volume: &str, annotations: Value, more: Value) -> Value {
+        let mut claim = json!({"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{"name":"data","namespace":"shop","annotations":annotations},
+            "spec":{"accessModes":["ReadWriteOnce"],"storageClassName":"fast","resources":{"requests":{"storage":"5Gi"}}}});
+        let spec = claim["spec"].as_object_mut().expect("a spec");
+        if !volume.is_empty() {
+            spec.insert("volumeName".into(), volume.into());
+        }
+        spec.extend(more.as_object().expect("a mapping").clone());
+        claim
+    }
+
+    #[test]
+    fn a_claim_that_velero_edited_while_it_backed_it_up_is_no_other_claim() {
+        let source = json!({"dataSource":{"apiGroup":"snapshot.storage.k8s.io","kind":"VolumeSnapshot","name":"s"}});
+        let (snapshot, none) = (json!({"velero.io/volume-snapshot-name":"velero-data-x"}), json!({}));
+        let grown = json!({"resources":{"requests":{"storage":"6Gi"}}});
+        for (what, live, copy, recovery) in [
+            ("snapshotted", claim("pv", none.clone(), none.clone()), claim("pv", snapshot.clone(), none.clone()), Recovery::Backup),
+            (
+                "snapshotted, of a size that grew",
+                claim("pv", none.clone(), none.clone()),
+                claim("pv", snapshot.clone(), grown.clone()),
+                Recovery::Backup,
+            ),
+            ("cloned", claim("pv", none.clone(), source.clone()), claim("pv", none.clone(), none.clone()), Recovery::Backup),
+            ("grown since", claim("pv", none.clone(), grown), claim("pv", snapshot.clone(), none.clone()), Recovery::BackupStale),
+            ("labelled since", claim("pv", json!({"a":"b"}), none.clone()), claim("pv", snapshot.clone(), none.clone()), Recovery::BackupStale),
+            ("bound to another volume", claim("pv2", none.clone(), none.clone()), claim("pv", snapshot.clone(), none.clone()), Recovery::BackupStale),
+        ] {
+            let said = World::new().runs(vec![live]).backup(Snapshot::new("n", "01:00").holding(vec![copy])).verdict("PersistentVolumeClaim", "data");
+            assert_eq!(said.recovery, recovery, "{what}: {}", said.why);
+        }
+        // What Git declares of how the volume was to be made, no copy of a bound claim holds.
+        let (git, live) = (claim("", none.clone(), source.clone()), claim("pv", none.clone(), source));
+        let world = World::new().declares("shop", vec![git]).runs(vec![live]);
+        for (what, copy, recovery) in [
+            ("as Velero writes it", claim("pv", snapshot.clone(), none.clone()), Recovery::Either),
+            ("of another class", claim("pv", snapshot, json!({"storageClassName":"slow"})), Recovery::Split),
+        ] {
+            let said = world.clone().backup(Snapshot::new("n", "01:00").holding(vec![copy])).verdict("PersistentVolumeClaim", "data");
+            assert_eq!((said.drift, said.recovery), (Drift::InSync, recovery), "{what}: {}", said.why);
+        }
+    }
 }

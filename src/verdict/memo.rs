@@ -233,7 +233,7 @@ impl Memo {
         Ok(past)
     }
 
-    /// Whether a copy holds exactly what runs, read in different versions.
+    /// Whether a copy holds exactly what runs, where their letters do not tell.
     pub(super) fn full(
         &self,
         key: FullKey,

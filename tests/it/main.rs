@@ -58,6 +58,7 @@ mod store_tls;
 mod support;
 #[path = "../../fuzz/targets.rs"]
 mod targets;
+mod velero_bodies;
 mod velero_breaks;
 mod velero_life;
 mod velero_matrix;

@@ -40,6 +40,8 @@ pub(super) enum When {
     OnlyInstallers,
     /// A Service of the same name selects its endpoints.
     ServiceSelects,
+    /// It carries the name of a Velero backup, as what Velero makes for one does.
+    OfBackup,
 }
 
 /// Programs that bring a cluster up. What only these ever wrote, the next installation writes again.
@@ -123,6 +125,12 @@ pub(super) const RULES: &[Rule] = &[
         reason: "Mirror pods are written by the kubelet from files on its node",
         kinds: &[("", "Pod")],
         when: &[When::Annotated("kubernetes.io/config.mirror")],
+    },
+    Rule {
+        name: "velero_snapshot",
+        reason: "Velero snapshots a claim while it backs it up, and takes the snapshot's objects away when they are in the backup",
+        kinds: &[("snapshot.storage.k8s.io", "VolumeSnapshot"), ("snapshot.storage.k8s.io", "VolumeSnapshotContent")],
+        when: &[When::OfBackup],
     },
     Rule {
         name: "endpoint_slice",

@@ -49,6 +49,11 @@ fn cases() -> Vec<(&'static str, Value, Value)> {
             object("v1", "Pod", "shop", "bare", json!({})),
         ),
         (
+            "velero_snapshot",
+            object("snapshot.storage.k8s.io/v1", "VolumeSnapshot", "shop", "velero-data-x", json!({"labels":{"velero.io/backup-name":"nightly"}})),
+            object("snapshot.storage.k8s.io/v1", "VolumeSnapshot", "shop", "before-the-upgrade", json!({})),
+        ),
+        (
             "endpoint_slice",
             object("discovery.k8s.io/v1", "EndpointSlice", "shop", "a-x", slice("endpointslice-controller.k8s.io")),
             object("discovery.k8s.io/v1", "EndpointSlice", "shop", "a-x", slice("a-person")),
