@@ -256,6 +256,8 @@ impl Found {
                     let version = object.meta.resource_version.as_deref().and_then(|v| v.parse().ok());
                     self.newest_version = self.newest_version.max(version);
                 }
+                // Of several entries of one path the last one counts, whatever the others were.
+                self.unreadable.remove(path);
                 if self.objects.insert(keep.keep(object)).is_some() {
                     self.tell(path, "repeated_object", format!("another entry of {resource} holds the same object; the last one counts"));
                 }

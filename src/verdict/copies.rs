@@ -120,6 +120,16 @@ struct Usable<'a> {
     missed: HashSet<String>,
 }
 
+impl Usable<'_> {
+    fn is_damaged(&self, plural_group: &str, id: &ObjectId) -> bool {
+        !self.damaged.is_empty() && self.damaged.contains(&key(plural_group, id))
+    }
+}
+
+fn entry_unreadable(backup: &Backup) -> Failure {
+    Failure::new("entry_unreadable", format!("backup {} has an entry for it that cannot be read", backup.name))
+}
+
 /// Answers for the backups.
 pub(super) struct BackupSide<'a> {
     usable: Vec<Usable<'a>>,
@@ -244,6 +254,12 @@ impl<'a> BackupSide<'a> {
         self.usable.iter().any(|u| u.content.as_ref().is_ok_and(|a| a.objects.contains_key(id)))
     }
 
+    /// Why it cannot be said what a usable backup holds of an object although its archive was read, if so.
+    pub(super) fn unreadable(&self, backup: &Backup, plural_group: &str, id: &ObjectId) -> Option<Failure> {
+        let usable = self.usable.iter().find(|u| std::ptr::eq(u.backup, backup))?;
+        usable.is_damaged(plural_group, id).then(|| entry_unreadable(backup))
+    }
+
     /// What the backups say of an object.
     pub(super) fn of_object(&self, asked: &Asked<'_>) -> Copies<'a> {
         let Asked { id, plural_group, created, .. } = asked;
@@ -255,17 +271,14 @@ impl<'a> BackupSide<'a> {
         let mut out = Copies { answers: Vec::with_capacity(1), undecided: None };
         let mut failed_on = None;
         for usable in &self.usable {
-            if let Ok(object) = usable.content.as_ref().map(|a| a.objects.get(id)).map_err(|_| ())
-                && let Some(object) = object
-            {
+            // An entry that cannot be read is the last one of its path, so it would be restored, whatever an earlier one held.
+            let unreadable = usable.is_damaged(plural_group, id);
+            if let Some(object) = usable.content.as_ref().ok().and_then(|a| a.objects.get(id)).filter(|_| !unreadable) {
                 out.answers.push(Copy::Held(usable.backup, object));
                 return out;
             }
             let unless = |answer: Copy<'a>| match &usable.content {
-                Ok(_) if !usable.damaged.is_empty() && usable.damaged.contains(&key(plural_group, id)) => {
-                    let message = format!("backup {} has an entry for it that cannot be read", usable.backup.name);
-                    Copy::Unread(Some(usable.backup), Rc::new(Failure::new("entry_unreadable", message)))
-                }
+                Ok(_) if unreadable => Copy::Unread(Some(usable.backup), Rc::new(entry_unreadable(usable.backup))),
                 Ok(_) => answer,
                 Err(failure) => Copy::Unread(Some(usable.backup), failure.clone()),
             };
@@ -386,7 +399,10 @@ fn damaged(file: &Text) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::world::{Snapshot, World, scope_of, scope_unknown};
+    use crate::{
+        verdict::world::{Snapshot, World, scope_of, scope_unknown},
+        witness::BackupContent,
+    };
 
     fn says(world: &World, name: &str) -> String {
         let view = View::of(&world.live, "velero");
@@ -419,6 +435,10 @@ mod tests {
             v["metadata"]["creationTimestamp"] = format!("2026-03-02T{clock}:00Z").into();
             World::new().runs(vec![v])
         };
+        let spoilt = |b: &mut Backup| {
+            let BackupContent::Read(archive) = &mut b.content else { return };
+            Arc::make_mut(archive).unreadable = ["resources/deployments.apps/namespaces/shop/cart.json".into()].into();
+        };
         let rows = [
             (World::new().backup(old()).backup(new().holding(cart())), "held by new"),
             (World::new().backup(old()).backup(new()), "missing from new"),
@@ -446,6 +466,8 @@ mod tests {
             (World::new().backup(old()).backups_as_of(None), "velero_unread (-)"),
             (World::new().backup(new().damaged("resources/deployments.apps/namespaces/shop/cart.json")), "entry_unreadable (new)"),
             (World::new().backup(new().damaged("resources/deployments.apps/namespaces/shop/other.json")), "missing from new"),
+            // The entry that cannot be read came after one that can.
+            (World::new().backup(old()).backup(new().holding(cart()).with(spoilt)), "entry_unreadable (new)"),
         ];
         for (n, (world, want)) in rows.iter().enumerate() {
             assert_eq!(says(world, "cart"), *want, "row {n}");

@@ -347,6 +347,7 @@ impl Teller<'_, '_> {
         };
         let holds = |b: &Backup| match b.content.archive() {
             Err(failure) => Holds::Unread { failure: failure.clone() },
+            Ok(_) if let Some(failure) = self.join.backups.unreadable(b, plural_group, id) => Holds::Unread { failure },
             Ok(archive) => match (archive.objects.get(&self.case.id), covers(b)) {
                 (Some(copy), _) => Holds::Copy {
                     same_as_git: self.against(copy, false).filter(|c| c.unjudged.is_none()).map(|c| super::compared::agrees(&c)),

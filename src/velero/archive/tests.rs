@@ -312,6 +312,15 @@ fn where_path_and_body_disagree_a_restore_decides() {
 }
 
 #[test]
+fn of_several_entries_of_one_path_the_last_decides_whether_it_can_be_read() {
+    let path = "resources/configmaps/namespaces/here/a.json";
+    let good = file(path, r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"here"}}"#);
+    for (entries, unreadable) in [([VERSION, file(path, "{"), good], 0), ([VERSION, good, file(path, "{")], 1)] {
+        assert_eq!(take(&tarball(&entries)).expect("read").unreadable.len(), unreadable);
+    }
+}
+
+#[test]
 fn an_archive_of_format_1_and_one_without_a_version_are_read() {
     let role = file(
         "resources/clusterroles.rbac.authorization.k8s.io/cluster/r.json",
