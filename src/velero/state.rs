@@ -171,6 +171,11 @@ fn because(reason: Option<&str>) -> String {
     reason.map_or_else(String::new, |r| format!(": {r}"))
 }
 
+/// Phases in which Velero has not begun a backup (pkg/apis/velero/v1/backup_types.go): it may stay there for as long as others run.
+fn waits(phase: &str) -> bool {
+    matches!(phase, "" | "New" | "Queued" | "ReadyToStart")
+}
+
 fn running(phase: &str, backup: &custom::Backup, around: &Around<'_>) -> Judgement {
     let (reason, doing) = match phase {
         "" | "New" => ("new", "it is waiting to be looked at by Velero".to_owned()),
@@ -192,8 +197,12 @@ fn running(phase: &str, backup: &custom::Backup, around: &Around<'_>) -> Judgeme
     let timeout = backup.item_operation_timeout.unwrap_or(ITEM_OPERATION_TIMEOUT);
     match backup.start.or(backup.head.created).map(|since| around.now.duration_since(since)) {
         Some(age) if age > SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX) => {
-            let why = format!("{doing} for {}, longer than its timeout of {}", span(age.unsigned_abs().as_secs()), span(timeout.as_secs()));
-            Judgement::new(BackupState::Stuck, "stuck", why)
+            let doing = format!("{doing} for {}", span(age.unsigned_abs().as_secs()));
+            // The timeout is of a backup that runs. One that waits has failed at nothing: that no run begins is the schedule's matter.
+            if waits(phase) {
+                return Judgement::new(BackupState::Pending, reason, format!("{doing}, so it cannot be restored yet"));
+            }
+            Judgement::new(BackupState::Stuck, "stuck", format!("{doing}, longer than its timeout of {}", span(timeout.as_secs())))
         }
         _ => Judgement::new(BackupState::Pending, reason, format!("{doing}, so it cannot be restored yet")),
     }

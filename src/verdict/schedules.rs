@@ -42,19 +42,29 @@ pub(super) fn schedules(join: &Join<'_>, objects: &[ObjectReport]) -> Vec<Schedu
     newest_first.sort_by(|a, b| (b.at(), &b.name).cmp(&(a.at(), &a.name)));
     let covered = covered(join);
     let of = |(n, (schedule, plan)): (usize, (&Schedule, &Plan<'_, '_>))| {
-        let own: Vec<&Backup> = newest_first.iter().copied().filter(|b| b.schedule.as_ref() == Some(&schedule.name)).collect();
-        one(schedule, plan, &own, covered.get(n).cloned().unwrap_or_default(), objects, join.inputs.now)
+        let named: Vec<&Backup> = newest_first.iter().copied().filter(|b| b.schedule.as_ref() == Some(&schedule.name)).collect();
+        one(schedule, plan, &named, covered.get(n).cloned().unwrap_or_default(), objects, join.inputs.now)
     };
     let mut out: Vec<ScheduleReport> = join.backups.schedule_plans().enumerate().map(of).collect();
     out.sort_by(|a, b| a.name.cmp(&b.name));
     out
 }
 
-fn one(schedule: &Schedule, plan: &Plan<'_, '_>, own: &[&Backup], covered_by: Vec<Text>, objects: &[ObjectReport], now: Timestamp) -> ScheduleReport {
+fn one(
+    schedule: &Schedule,
+    plan: &Plan<'_, '_>,
+    named: &[&Backup],
+    covered_by: Vec<Text>,
+    objects: &[ObjectReport],
+    now: Timestamp,
+) -> ScheduleReport {
+    // Backups of another cluster's schedule of the same name are counted, and are no runs of this one.
+    let own: Vec<&Backup> = named.iter().copied().filter(|b| b.state != BackupState::Foreign).collect();
+    let own = &*own;
     let newest = own.iter().find(|b| b.state.usable());
     let run = own.first();
     let mut backups: BTreeMap<BackupState, u64> = BackupState::ALL.into_iter().map(|s| (s, 0)).collect();
-    own.iter().for_each(|b| *backups.entry(b.state).or_default() += 1);
+    named.iter().for_each(|b| *backups.entry(b.state).or_default() += 1);
     let failed = |b: &&&Backup| matches!(b.state, BackupState::Invalid | BackupState::Stuck);
     let ended = own.iter().filter(|b| b.state != BackupState::Pending);
     let failed_runs = ended.take_while(failed).count() as u64;

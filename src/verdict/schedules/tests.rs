@@ -30,8 +30,17 @@ fn run(clock: &str, state: BackupState) -> Snapshot {
 }
 
 #[test]
+fn how_long_backups_are_kept_is_not_told_by_those_of_another_cluster() {
+    let kept = |hours: i64| move |b: &mut crate::witness::Backup| b.expires = b.start.map(|s| s + jiff::SignedDuration::from_hours(hours));
+    let runs = vec![run("11:00", BackupState::Restorable).with(kept(720)), run("12:00", BackupState::Foreign).with(kept(1))];
+    let said = hourly(|s| s.interval = Some(Duration::from_secs(2 * 3600)), runs);
+    assert_eq!((said.ttl_seconds, said.retention_gap_seconds), (Some(720 * 3600), 0));
+    assert_eq!((said.backups[&BackupState::Foreign], said.backups[&BackupState::Restorable]), (1, 1), "they are counted");
+}
+
+#[test]
 fn each_case_has_its_state_and_its_sentence() {
-    use BackupState::{Degraded, Expired, Invalid, Pending, Restorable, Stuck};
+    use BackupState::{Degraded, Expired, Foreign, Invalid, Pending, Restorable, Stuck};
     let never = |s: &mut Schedule| s.last_backup = None;
     let late = |from: &str, due: &str| {
         let (from, due) = (at(from), at(due));
@@ -88,6 +97,23 @@ fn each_case_has_its_state_and_its_sentence() {
             0,
             3,
             "its newest 3 runs left no usable backup",
+        ),
+        (
+            "it failed, and another cluster's of the same name did not",
+            hourly(|_| {}, vec![run("09:00", Restorable), run("10:00", Invalid), run("11:00", Invalid), run("12:00", Foreign)]),
+            S::Failing,
+            0,
+            2,
+            "its newest 2 runs left no usable backup",
+        ),
+        ("only another cluster ran one", hourly(never, vec![run("12:00", Foreign)]), S::Waiting, 0, 0, "it never ran yet"),
+        (
+            "it waits in the queue",
+            hourly(|_| {}, vec![run("11:00", Restorable), run("12:00", Pending).with(|b| b.phase = "Queued".into())]),
+            S::OnTime,
+            0,
+            0,
+            "the next run is due",
         ),
         ("it failed before", hourly(|_| {}, vec![run("11:00", Invalid), run("12:00", Restorable)]), S::OnTime, 0, 0, "the next"),
         ("its backups expired", hourly(|_| {}, vec![run("12:00", Expired)]), S::NoUsableBackup, 0, 0, "none of its backups is usable"),
