@@ -9,6 +9,7 @@ pub mod custom;
 pub mod edits;
 pub mod files;
 pub mod glob;
+pub mod label;
 pub mod library;
 pub mod moment;
 pub mod names;

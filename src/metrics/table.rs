@@ -228,6 +228,9 @@ families! {
             "for namespaces without claims; an empty namespace stands for a cluster without any";
         CLAIM_UNPROTECTED "snapgap_volume_claim_unprotected" Gauge ["resource_namespace" "resource_name" "reason"] "1" "metrics.max_object_series" Report Stable
             "A PersistentVolumeClaim whose bytes nobody keeps, and why." "for every other claim";
+        CLAIM_BYTES "snapgap_volume_claim_bytes_timestamp_seconds" Gauge ["resource_namespace" "resource_name" "reason"] "Unix time" "metrics.max_object_series" Report Stable
+            "When the bytes of a claim were taken that a usable backup has: kept, kept_in_older (a newer backup was to have them and has not), snapshot_in_cluster. Oldest first, if there are too many."
+            "for claims whose bytes no backup has";
         LAYER_PROVEN "snapgap_layer_proven_restore_timestamp_seconds" Gauge ["layer"] "Unix time" "3" Report Stable
             "When the last restore ran that proves a layer; of its namespaces the one whose proof is oldest." "until all namespaces of the layer are proven";
         PROVEN_NAMESPACES "snapgap_proven_namespaces" Gauge ["layer" "proven"] "namespaces" "6" Report Stable

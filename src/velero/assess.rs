@@ -12,14 +12,16 @@ use serde_json::Value;
 use super::{
     Names,
     cron::Cron,
-    custom::{self, Objects},
+    custom::{self, Attempt, Objects},
+    label::valid_name,
     restores,
     scope::Scope,
     state::{Around, Damage, judge},
 };
 use crate::{
     object::Text,
-    witness::{Archive, BackedUp, Backup, BackupContent, BackupState, Failure, Location, RestoreFiles, Schedule, SideFiles, VolumeAsk},
+    witness::{Archive, BackedUp, Backup, BackupContent, BackupState, Failure, Location, RestoreFiles, Schedule, SideFiles, VolumeAsk, VolumeCopy},
+    words::span,
 };
 
 /// A backup whose archive was given or found.
@@ -138,8 +140,28 @@ pub fn assess_each<'a>(
     let mut schedules: Vec<Schedule> = objects.schedules.iter().map(|s| schedule(s, &objects, &locations, now)).collect();
     schedules.sort_by(|a, b| a.name.cmp(&b.name));
     let restores = restores::all(&objects, bucket, &backups);
-    let backed_up = BackedUp { backups, schedules, locations, copies: objects.copies, restores, as_of: Some(now), failure: None };
+    let copies = copies(&objects, &backups);
+    let backed_up = BackedUp { backups, schedules, locations, copies, restores, as_of: Some(now), failure: None };
     Assessed { backed_up, of_file }
+}
+
+/// The attempts to copy volumes by the name of their backup. One of a former backup of the same name is none of this one's.
+fn copies(objects: &Objects, backups: &[Backup]) -> Vec<(Text, VolumeCopy)> {
+    let uids: BTreeMap<&Text, &Text> = objects.backups.iter().filter_map(|b| Some((&b.head.name, b.head.uid.as_ref()?))).collect();
+    let mut named: BTreeMap<Text, Vec<&Text>> = BTreeMap::new();
+    for name in backups.iter().map(|b| &b.name) {
+        let label = Text::from(valid_name(name));
+        if label != *name {
+            named.entry(label).or_default().push(name);
+        }
+        named.entry(name.clone()).or_default().push(name);
+    }
+    let of = |attempt: &Attempt| {
+        let own = |name: &&&Text| attempt.backup_uid.as_ref().is_none_or(|uid| uids.get(**name).is_none_or(|known| *known == uid));
+        let name = named.get(&attempt.backup)?.iter().find(own)?;
+        Some(((*name).clone(), attempt.copy.clone()))
+    };
+    objects.attempts.iter().filter_map(of).collect()
 }
 
 fn is_same(backup: &custom::Backup, file: &FileBackup) -> bool {

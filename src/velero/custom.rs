@@ -171,6 +171,17 @@ pub struct DeleteRequest {
     pub phase: Text,
 }
 
+/// An attempt to copy a volume: a PodVolumeBackup or a DataUpload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// Its backup, by name or by the label that stands for the name.
+    pub backup: Text,
+    /// Label `velero.io/backup-uid`.
+    pub backup_uid: Option<Text>,
+    /// What became of it.
+    pub copy: VolumeCopy,
+}
+
 /// All of Velero's objects that were found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Objects {
@@ -184,8 +195,8 @@ pub struct Objects {
     pub restores: Vec<Restore>,
     /// Requests to delete backups.
     pub deletions: Vec<DeleteRequest>,
-    /// Attempts to copy volumes, by the name of their backup.
-    pub copies: Vec<(Text, VolumeCopy)>,
+    /// Attempts to copy volumes.
+    pub attempts: Vec<Attempt>,
     /// Reports of Kymaros.
     pub kymaros: Vec<KymarosReport>,
     /// Namespaces labelled `velero.io/exclude-from-backup=true`, if namespaces were among the objects: Velero leaves them out of every
@@ -195,7 +206,7 @@ pub struct Objects {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Label by which Velero's objects name their backup; a long name is cut and hashed (pkg/label `GetValidName`).
+/// Label by which Velero's objects name their backup: [`super::label::valid_name`] of its name.
 const BACKUP_LABEL: &str = "velero.io/backup-name";
 
 /// The API group of Kymaros.
@@ -218,11 +229,12 @@ pub fn read<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Objects {
             }
             ("velero.io", "PodVolumeBackup") => {
                 let backup = reader.text("/spec/tags/backup").or_else(|| reader.label(BACKUP_LABEL));
-                found.copies.extend(backup.map(|b| (b, beside::of_pod_volume_backup(object))));
+                found.attempts.extend(attempt(&mut reader, backup, beside::of_pod_volume_backup(object)));
                 continue;
             }
             ("velero.io", "DataUpload") => {
-                found.copies.extend(reader.label(BACKUP_LABEL).map(|b| (b, beside::of_data_upload(object))));
+                let backup = reader.label(BACKUP_LABEL);
+                found.attempts.extend(attempt(&mut reader, backup, beside::of_data_upload(object)));
                 continue;
             }
             (KYMAROS, "RestoreTest") => {
@@ -265,6 +277,10 @@ pub fn read<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Objects {
         report.namespaces = test.cloned().unwrap_or_default();
     }
     found
+}
+
+fn attempt(reader: &mut Reader<'_>, backup: Option<Text>, copy: VolumeCopy) -> Option<Attempt> {
+    Some(Attempt { backup: backup?, backup_uid: reader.label("velero.io/backup-uid"), copy })
 }
 
 /// One Backup, as `velero-backup.json` holds it. `None`: it is no Backup with a name.

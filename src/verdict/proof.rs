@@ -14,6 +14,7 @@ use crate::{
     config::Layer,
     object::{ObjectId, Text},
     report::model::{ProofOf, ProofReport, RestoreReport},
+    velero::label::valid_name,
     witness::{Backup, Restore, RestoreAction, RestoredItem, ToldBy},
 };
 
@@ -158,7 +159,7 @@ fn by_labels(join: &Join<'_>, restore: &Restore) -> (Vec<Text>, String) {
         return nothing(format!("it had {warnings}, and what it did to each object was not read"));
     }
     let within = |id: &ObjectId, o: &crate::object::Object| {
-        let its = o.meta.restored_from.is_some() && o.meta.restored_from == restore.backup;
+        let its = restore.backup.as_ref().is_some_and(|b| o.meta.restored_from.as_deref() == Some(&*valid_name(b)));
         let made = o.meta.created.is_some_and(|c| c >= started && c <= completed);
         (its && made).then(|| id.namespace.clone()).flatten()
     };

@@ -10,6 +10,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use self::{
@@ -54,11 +55,33 @@ struct Ground<'j, 'a> {
     drivers: BTreeMap<Text, Text>,
 }
 
+/// A claim as backups are asked about it. What is not known of it is `None`.
+struct Mine {
+    namespace: Text,
+    name: Text,
+    uid: Option<Text>,
+    /// The volume that it is bound to.
+    volume: Option<Text>,
+    created: Option<Timestamp>,
+}
+
+impl Mine {
+    /// Whether a copy of a claim of this name may be a copy of this very one: a claim that was made anew has another uid and another volume.
+    fn is_of(&self, copy: &VolumeCopy) -> bool {
+        let same_claim = self.uid.as_ref().zip(copy.claim_uid.as_ref()).is_none_or(|(mine, its)| mine == its);
+        same_claim && copy.volume.as_ref().is_none_or(|its| self.volume.as_ref() == Some(its))
+    }
+}
+
 /// What one backup says of a claim.
 struct Said<'a> {
     backup: &'a Backup,
     /// The attempt that ended best.
     best: Option<&'a VolumeCopy>,
+    /// Whether it began before the claim was made, so that what it has is of another one.
+    before: bool,
+    /// Whether it has bytes of an earlier claim of the same name.
+    former: bool,
     /// Why its files about volumes could not be read, if they could not.
     unread: Option<Failure>,
 }
@@ -114,12 +137,23 @@ impl<'j, 'a> Ground<'j, 'a> {
         let volume = text("/spec/volumeName");
         let driver = volume.as_ref().and_then(|v| self.drivers.get(v)).map(|d| &**d);
         let holders = self.elsewhere.holders(&Claim { namespace: &namespace, name: &case.id.name, content: &content, driver });
-        let said: Vec<Said<'a>> = self.backups.iter().map(|b| self.asked(b, &namespace, &case.id.name, volume.as_ref())).collect();
+        let known = case.live.known().map(|o| &o.meta);
+        let mine = Mine {
+            namespace: namespace.clone(),
+            name: case.id.name.clone(),
+            uid: known.and_then(|m| m.uid.clone()),
+            volume: volume.clone(),
+            created: known.and_then(|m| m.created),
+        };
+        let said: Vec<Said<'a>> = self.backups.iter().map(|b| self.asked(b, &mine)).collect();
         let keeper = |state| said.iter().find(|s| s.keeps(state));
         let keeps = keeper(VolumeState::Present).map(|s| (VolumeState::Present, s));
         let snapshot = || keeper(VolumeState::Snapshot).map(|s| (VolumeState::Snapshot, s));
         let (state, reason, why, by) = match (keeps, volume.is_some()) {
-            (Some((state, s)), _) => (state, Reason::word("kept"), self.kept(s, &said), Some(s)),
+            (Some((state, s)), _) => {
+                let (word, why) = self.kept(case, s, &said);
+                (state, word, why, Some(s))
+            }
             (None, false) => (VolumeState::Unbound, Reason::word("unbound"), "it is bound to no volume, so there are no bytes yet".to_owned(), None),
             (None, true) if !holders.is_empty() => (VolumeState::Elsewhere, Reason::word("held_elsewhere"), held(&holders), None),
             (None, true) => match snapshot() {
@@ -153,18 +187,22 @@ impl<'j, 'a> Ground<'j, 'a> {
     }
 
     /// What a backup says of a claim.
-    fn asked(&self, backup: &'a Backup, namespace: &Text, name: &Text, volume: Option<&Text>) -> Said<'a> {
+    fn asked(&self, backup: &'a Backup, mine: &Mine) -> Said<'a> {
+        let Mine { namespace, name, volume, .. } = mine;
         let side = &*backup.side;
         let about = |c: &&VolumeCopy| match (&c.claim, &c.volume) {
             (Some(claim), _) => claim == name && c.namespace == *namespace,
             // A pod's volume whose claim nobody tells.
             (None, None) => c.namespace == *namespace && c.pod.as_ref().is_some_and(|(pod, v)| self.mounts.mounts(namespace, pod, v, name)),
-            (None, Some(v)) => volume == Some(v),
+            (None, Some(v)) => volume.as_ref() == Some(v),
         };
         let files = [&side.volumes, &side.pod_volumes, &side.snapshots];
         let told = files.into_iter().filter_map(|f| f.read()).flatten();
         let objects = self.join.inputs.backed_up.copies.iter().filter(|(of, _)| *of == backup.name).map(|(_, c)| c);
-        let best = told.chain(objects).filter(about).max_by_key(|c| rank(c));
+        let before = mine.created.zip(backup.start).is_some_and(|(created, start)| created > start);
+        let (own, others): (Vec<&VolumeCopy>, Vec<&VolumeCopy>) = told.chain(objects).filter(about).partition(|c| !before && mine.is_of(c));
+        let best = own.into_iter().max_by_key(|c| rank(c));
+        let former = others.into_iter().any(|c| kept(c).is_some());
         let unread = if side.volumes.read().is_some() {
             None
         } else {
@@ -172,7 +210,7 @@ impl<'j, 'a> Ground<'j, 'a> {
             let never = || format!("what became of volumes in backup {} was not read", backup.name);
             Some(failure.unwrap_or_else(|| Failure::new("volume_info_unread", never())))
         };
-        Said { backup, best, unread }
+        Said { backup, best, before, former, unread }
     }
 
     fn named(&self, backup: &Backup) -> String {
@@ -180,13 +218,38 @@ impl<'j, 'a> Ground<'j, 'a> {
         format!("{}{start}", backup.name)
     }
 
-    /// Who has the bytes; a backup since then that found none is worth a look.
-    fn kept(&self, keeper: &Said<'_>, all: &[Said<'_>]) -> String {
+    /// Who has the bytes; a backup since then that found none, or that was to have them and has not, is worth a look.
+    fn kept(&self, case: &Case<'a>, keeper: &Said<'_>, all: &[Said<'_>]) -> (Text, String) {
         let how = keeper.best.and_then(|c| c.method).map_or("", VolumeMethod::words);
-        let newer = all.iter().take_while(|s| !std::ptr::eq(*s, keeper)).filter(|s| s.backup.state.usable());
-        let empty = newer.filter(|s| s.best.is_some_and(found_nothing)).last();
-        let but = empty.map(|s| format!("; backup {} found nothing in it any more", self.named(s.backup))).unwrap_or_default();
-        format!("backup {} has its bytes by {how}{but}", self.named(keeper.backup))
+        let newer = || all.iter().take_while(|s| !std::ptr::eq(*s, keeper)).filter(|s| s.backup.state.usable());
+        let empty = newer().filter(|s| s.best.is_some_and(found_nothing)).last();
+        let mut why = format!("backup {} has its bytes by {how}", self.named(keeper.backup));
+        if let Some(s) = empty {
+            why.push_str(&format!("; backup {} found nothing in it any more", self.named(s.backup)));
+        }
+        let Some((behind, coverage)) = self.behind(case, keeper, newer()) else { return (Reason::word("kept"), why) };
+        let not = if behind.keeps(VolumeState::Snapshot) {
+            "there is a CSI snapshot only, which stays in the storage system".to_owned()
+        } else {
+            reasons::why_not(behind.backup, behind.best, &coverage, reasons::Age::Same, &self.mounts, &case.id).why
+        };
+        why.push_str(&format!(", and no newer one has: in backup {} {not}", self.named(behind.backup)));
+        (Reason::word("kept_in_older"), why)
+    }
+
+    /// The newest backup that was to have the bytes as well as their keeper, and has not: one of the same schedule, or where no schedule made
+    /// the keeper, any that takes the claim. A schedule that never copies volumes says nothing against one that does.
+    fn behind<'s>(&self, case: &Case<'a>, keeper: &Said<'_>, newer: impl Iterator<Item = &'s Said<'s>>) -> Option<(&'s Said<'s>, Coverage)>
+    where
+        'a: 's,
+    {
+        let Case { id, plural_group, namespaced, .. } = case;
+        let labels = || self.join.labels_of(case.any());
+        let asked = Asked { id, plural_group, namespaced: *namespaced, labels: &labels, created: None };
+        let alike = |s: &&Said<'_>| keeper.backup.schedule.is_none() || keeper.backup.schedule == s.backup.schedule;
+        let lacks = |s: &&Said<'_>| s.unread.is_none() && !s.best.is_some_and(found_nothing);
+        let covered = newer.filter(alike).filter(lacks).map(|s| (s, self.join.backups.coverage(s.backup, &asked)));
+        covered.into_iter().find(|(_, coverage)| *coverage == Coverage::In)
     }
 
     fn snapshot(&self, said: &Said<'_>) -> String {
@@ -212,7 +275,7 @@ impl<'j, 'a> Ground<'j, 'a> {
             return (VolumeState::Absent, Reason::word("no_usable_backup"), why.to_owned(), None);
         };
         // An older backup may have what the newest has not, if nobody could look.
-        let blind = usable().find(|s| s.best.is_none() && s.unread.is_some());
+        let blind = usable().find(|s| s.best.is_none() && s.unread.is_some() && !s.before);
         if let Some(failure) = blind.and_then(|s| s.unread.as_ref()) {
             return (VolumeState::Unknown, failure.reason.clone(), format!("it cannot be said: {}", failure.message), None);
         }
@@ -222,9 +285,13 @@ impl<'j, 'a> Ground<'j, 'a> {
                 format!("it cannot be said: backup {backup} copied it and found nothing in it: it is empty, or was not mounted when Velero looked");
             return (VolumeState::Unknown, Reason::word("nothing_copied"), why, None);
         }
-        let created = case.live.known().and_then(|o| o.meta.created);
+        let age = match (newest.former, newest.before) {
+            (true, _) => reasons::Age::Anew,
+            (false, true) => reasons::Age::Newer,
+            (false, false) => reasons::Age::Same,
+        };
         let coverage = self.join.backups.coverage(newest.backup, &asked);
-        let Reason { word, skipped, why } = reasons::why_not(newest.backup, newest.best, &coverage, created, &self.mounts, id);
+        let Reason { word, skipped, why } = reasons::why_not(newest.backup, newest.best, &coverage, age, &self.mounts, id);
         let state = if skipped { VolumeState::Skipped } else { VolumeState::Absent };
         let unread = self.elsewhere.unread();
         let but = if unread.is_empty() { String::new() } else { format!("; whether {unread} keep it could not be read") };

@@ -158,6 +158,8 @@ pub struct VolumeCopy {
     pub namespace: Text,
     /// The claim; `None` if it is not told.
     pub claim: Option<Text>,
+    /// uid of the claim, if it is told.
+    pub claim_uid: Option<Text>,
     /// The PersistentVolume, if it is told.
     pub volume: Option<Text>,
     /// The pod and the name that the volume has in it, for file-system backups.

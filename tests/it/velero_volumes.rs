@@ -42,7 +42,7 @@ fn disagreements(daemon: &Daemon, backup: &str) -> Vec<String> {
     objects.map(|o| format!("{} {}/{}: {}", word(o, "mismatch"), word(o, "kind"), word(o, "name"), word(o, "reason"))).collect()
 }
 
-/// A namespace with six claims, of which each meets another fate.
+/// A namespace with seven claims, of which each meets another fate.
 fn shop(plane: &ControlPlane, node: &Node<'_>) {
     plane.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}).to_string());
     node.claim("shop", "photos", &[("a.jpg", &[7; 100_000]), ("b.txt", b"hello")]);
@@ -51,6 +51,7 @@ fn shop(plane: &ControlPlane, node: &Node<'_>) {
     node.claim("shop", "scratch", &[("junk", b"junk")]);
     node.claim("shop", "ledger", &[("ledger.db", b"1,2,3")]);
     node.native_claim("shop", "legacy", &[("old", b"bytes")]);
+    node.cloned_claim("shop", "cloned", &[("copy", b"bytes")]);
     plane.kubectl(&["label", "pvc", "scratch", "-n", "shop", "copy=never"]);
     plane.kubectl(&["label", "pvc", "orders", "-n", "shop", "move=yes"]);
     let opt_in = |volumes: &str| json!({"backup.velero.io/backup-volumes": volumes});
@@ -98,6 +99,18 @@ fn who_has_the_bytes_of_each_claim_is_told_from_what_a_real_velero_copied() {
     assert_eq!(keeper(&claim(&daemon, "legacy", "kept")), [json!("present"), json!("native_snapshot"), Value::Null, json!("night")]);
     let orders = claim(&daemon, "orders", "snapshot_in_cluster");
     assert_eq!(keeper(&orders), [json!("snapshot"), json!("csi_snapshot"), json!(10), json!("night")]);
+    // What Velero wrote into the copies of the claims that it snapshotted, and took out of one that came out of a snapshot, is no change since.
+    for name in ["orders", "photos", "cloned", "legacy", "empty"] {
+        let said = daemon.object("shop", "PersistentVolumeClaim", name).unwrap_or_else(|| panic!("claim {name} is reported"));
+        assert_eq!(said["recovery"], "backup", "{said}");
+    }
+    let archived = inflated(&velero.file("night", ".tar.gz"));
+    assert!(archived.contains("velero.io/volume-snapshot-name") && !archived.contains("\"dataSource\":"), "Velero does edit claims");
+    // Nor are the snapshots' objects, which Velero makes and takes away, things that somebody deleted.
+    let report = daemon.report();
+    let of_velero = |o: &&Value| ["VolumeSnapshot", "VolumeSnapshotContent"].contains(&o["kind"].as_str().unwrap_or_default());
+    let told: Vec<&Value> = report["objects"].as_array().into_iter().flatten().filter(of_velero).map(|o| &o["recovery"]).collect();
+    assert_eq!(told, ["derived"; 4], "two snapshots with their contents");
     // Decided, failed, and not to be told.
     assert_eq!(claim(&daemon, "scratch", "policy_skip")["state"], "skipped");
     let ledger = claim(&daemon, "ledger", "hook_failed");
@@ -139,4 +152,13 @@ fn who_has_the_bytes_of_each_claim_is_told_from_what_a_real_velero_copied() {
     for (name, before) in [("photos", &photos), ("orders", &moved)] {
         assert_eq!(keeper(&claim(&daemon, name, "kept")), keeper(before));
     }
+
+    // A claim that is deleted and made anew under the same name has nothing in any backup.
+    plane.kubectl(&["delete", "pvc", "orders", "-n", "shop", "--wait=true"]);
+    plane.kubectl(&["delete", "pv", "shop-orders", "--wait=true"]);
+    std::fs::remove_dir_all(node.root().join("volumes/shop-orders")).expect("its bytes");
+    thread::sleep(Duration::from_secs(2));
+    node.claim("shop", "orders", &[("orders.db", b"")]);
+    let anew = claim(&daemon, "orders", "too_new");
+    assert!(anew["state"] == "absent" && anew["why"].as_str().is_some_and(|w| w.contains("an earlier claim of its name")), "{anew}");
 }

@@ -9,7 +9,7 @@ use crate::{
     config,
     report::{
         Report,
-        model::{ProofOf, ProofReport, VolumeState},
+        model::{ProofOf, ProofReport, VolumeReport, VolumeState},
     },
 };
 
@@ -32,6 +32,11 @@ fn claims(sheet: &mut Sheet, report: &Report, limits: &config::Metrics, kept: &K
         for (state, count) in states {
             sheet.put(&table::CLAIMS, &[namespace, state.name()], count as f64);
         }
+    }
+    let mut kept: Vec<(Timestamp, &VolumeReport)> = report.volumes.iter().filter_map(|v| Some((v.at.filter(|_| v.backup.is_some())?, v))).collect();
+    kept.sort_by_key(|(at, v)| (*at, &v.namespace, &v.name));
+    for (at, volume) in kept.into_iter().take(limits.max_object_series) {
+        sheet.time(&table::CLAIM_BYTES, &[&volume.namespace, &volume.name, &volume.reason], Some(at));
     }
     for volume in report.volumes.iter().filter(|v| v.is_unprotected()).take(limits.max_object_series) {
         sheet.put(&table::CLAIM_UNPROTECTED, &[&volume.namespace, &volume.name, &volume.reason], 1.0);

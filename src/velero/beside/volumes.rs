@@ -9,6 +9,9 @@ use crate::{
     witness::{VolumeCopy, VolumeMethod, VolumeOutcome},
 };
 
+/// Label by which both kinds of attempts name the claim (pkg/apis/velero/v1/labels_annotations.go `PVCUIDLabel`).
+const CLAIM_UID: &str = "/metadata/labels/velero.io~1pvc-uid";
+
 fn text(value: &Value, pointer: &str) -> Option<Text> {
     value.pointer(pointer).and_then(Value::as_str).filter(|t| !t.is_empty()).map(|t| cut(t).into())
 }
@@ -64,6 +67,7 @@ fn info(value: &Value) -> Option<VolumeCopy> {
     Some(VolumeCopy {
         namespace: text(value, "/pvcNamespace").or_else(|| text(value, "/pvbInfo/podNamespace")).unwrap_or_else(|| "".into()),
         claim: text(value, "/pvcName"),
+        claim_uid: None,
         volume: text(value, "/pvName"),
         pod,
         method,
@@ -108,6 +112,7 @@ pub fn of_pod_volume_backup(object: &Value) -> VolumeCopy {
     VolumeCopy {
         namespace: text(object, "/spec/pod/namespace").unwrap_or_else(|| "".into()),
         claim: text(object, "/metadata/annotations/velero.io~1pvc-name"),
+        claim_uid: text(object, CLAIM_UID),
         volume: None,
         pod,
         method: Some(VolumeMethod::PodVolume),
@@ -124,6 +129,7 @@ pub fn of_data_upload(object: &Value) -> VolumeCopy {
     VolumeCopy {
         namespace: text(object, "/spec/sourceNamespace").unwrap_or_else(|| "".into()),
         claim: text(object, "/spec/sourcePVC"),
+        claim_uid: text(object, CLAIM_UID),
         volume: None,
         pod: None,
         method: Some(VolumeMethod::DataMovement),
@@ -144,6 +150,7 @@ pub(super) fn native_snapshots(file: &Value) -> Option<Vec<VolumeCopy>> {
         VolumeCopy {
             namespace: "".into(),
             claim: None,
+            claim_uid: None,
             volume: text(s, "/spec/persistentVolumeName"),
             pod: None,
             method: Some(VolumeMethod::NativeSnapshot),

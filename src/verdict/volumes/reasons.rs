@@ -3,13 +3,12 @@
 //! Velero's own words for a volume that it left out are `approach: reason;...` (pkg/backup/pv_skip_tracker.go, item_backupper.go,
 //! pkg/podvolume/backupper.go). Where it says nothing, the pod templates that mount the claim tell whether it was opted in.
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
     object::{ObjectId, Text},
     velero::Coverage,
-    witness::{Backup, Live, VolumeCopy, VolumeOutcome},
+    witness::{Backup, Live, MissingObject, VolumeCopy, VolumeOutcome},
 };
 
 /// Annotation by which a pod opts volumes in (pkg/apis/velero/v1/labels_annotations.go).
@@ -17,6 +16,17 @@ const OPT_IN: &str = "backup.velero.io/backup-volumes";
 
 /// Annotation by which a pod opts volumes out.
 const OPT_OUT: &str = "backup.velero.io/backup-volumes-excludes";
+
+/// Whether a claim is the one that a backup could see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    /// It was there when the backup began, as far as is known.
+    Same,
+    /// It was made after that.
+    Newer,
+    /// What the backup has is of an earlier claim of the same name.
+    Anew,
+}
 
 /// Why not.
 pub(super) struct Reason {
@@ -121,17 +131,10 @@ impl Mount {
 }
 
 /// Why a usable backup has not the bytes of a claim.
-pub(super) fn why_not(
-    backup: &Backup,
-    best: Option<&VolumeCopy>,
-    coverage: &Coverage,
-    created: Option<Timestamp>,
-    mounts: &Mounts,
-    id: &ObjectId,
-) -> Reason {
+pub(super) fn why_not(backup: &Backup, best: Option<&VolumeCopy>, coverage: &Coverage, age: Age, mounts: &Mounts, id: &ObjectId) -> Reason {
     let namespace = id.namespace.as_deref().unwrap_or_default();
     let mine: Vec<&Mount> = mounts.of_claim(namespace, &id.name).collect();
-    let failed_pod = || pod_failed(backup, &mine);
+    let failed_pod = || pod_failed(backup, namespace, &mine);
     if let Some(copy) = best {
         let message = copy.message.as_deref().unwrap_or("Velero does not say why");
         return match copy.outcome {
@@ -148,10 +151,12 @@ pub(super) fn why_not(
     if let Coverage::Out(why) = coverage {
         return Reason::absent("excluded", format!("it is out of scope ({}): take it into a schedule", why.message));
     }
-    if let (Some(created), Some(start)) = (created, backup.start)
-        && created > start
-    {
-        return Reason::absent("too_new", "it is not, because it was made after that began: take a backup");
+    match age {
+        Age::Same => {}
+        Age::Newer => return Reason::absent("too_new", "it is not, because it was made after that began: take a backup"),
+        Age::Anew => {
+            return Reason::absent("too_new", "there are the bytes of an earlier claim of its name, and it was made anew since: take a backup");
+        }
     }
     if let Some(reason) = failed_pod() {
         return reason;
@@ -163,9 +168,11 @@ pub(super) fn why_not(
 }
 
 /// A pod whose hook failed is left out with its volumes (pkg/backup/backup.go `backupItemBlock`).
-fn pod_failed(backup: &Backup, mine: &[&Mount]) -> Option<Reason> {
+fn pod_failed(backup: &Backup, namespace: &str, mine: &[&Mount]) -> Option<Reason> {
     let of_pod = |name: &str| mine.iter().any(|m| m.is_pod(name));
-    let missed = backup.missing.iter().find(|m| of_pod(&m.name))?;
+    // An error may name neither kind nor namespace.
+    let is_pod = |m: &&MissingObject| m.resource.as_deref().is_none_or(|r| r == "pods") && m.namespace.as_deref().is_none_or(|n| n == namespace);
+    let missed = backup.missing.iter().filter(is_pod).find(|m| of_pod(&m.name))?;
     let word = if missed.message.contains("hook") { "hook_failed" } else { "pod_failed" };
     Some(Reason::absent(word, format!("its pod {} failed: {}", missed.name, missed.message)))
 }

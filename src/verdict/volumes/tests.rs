@@ -14,6 +14,7 @@ fn copy(method: Option<VolumeMethod>, outcome: VolumeOutcome, message: Option<&s
     VolumeCopy {
         namespace: "shop".into(),
         claim: Some("data".into()),
+        claim_uid: None,
         volume: None,
         pod: None,
         method,
@@ -59,6 +60,24 @@ fn who_keeps_the_bytes_is_decided_by_evidence_and_the_reason_is_found_where_ther
         v["metadata"]["creationTimestamp"] = "2026-03-02T03:00:00Z".into();
         World::new().runs(vec![v]).backup(Snapshot::new("new", "02:00").volumes(vec![]))
     };
+    // A claim made anew: other uid, other volume, and everything that backups have of its name is of the former one.
+    let anew = |created: Option<&str>, copy: VolumeCopy| {
+        let mut v = claim("data");
+        v["metadata"]["uid"] = "u2".into();
+        if let Some(clock) = created {
+            v["metadata"]["creationTimestamp"] = format!("2026-03-02T{clock}:00Z").into();
+        }
+        World::new().runs(vec![v]).backup(new().volumes(vec![copy]))
+    };
+    let of = |uid: Option<&str>, volume: Option<&str>| VolumeCopy {
+        claim_uid: uid.map(Into::into),
+        volume: volume.map(Into::into),
+        ..kept(VolumeMethod::PodVolume)
+    };
+    let nightly =
+        |clock: &str, copies: Vec<VolumeCopy>| Snapshot::new(&format!("n-{clock}"), clock).holding(vec![claim("data")]).volumes(copies).of("n");
+    let hourly = |clock: &str| Snapshot::new("h", clock).holding(vec![claim("data")]).volumes(vec![copy(None, VolumeOutcome::Skipped, None)]).of("h");
+    let skip = || vec![copy(None, VolumeOutcome::Skipped, Some("volumeSnapshot: not satisfy the criteria for VolumePolicy"))];
     let unbound = || {
         let mut v = claim("data");
         v["spec"].as_object_mut().expect("a spec").remove("volumeName");
@@ -73,6 +92,11 @@ fn who_keeps_the_bytes_is_decided_by_evidence_and_the_reason_is_found_where_ther
             message: message.to_owned(),
         };
         world().runs(vec![deployment(json!({}))]).backup(nothing().with(|b| b.missing.push(object)))
+    };
+    let failed_elsewhere = |change: fn(&mut crate::witness::MissingObject)| {
+        let mut world = failed_pod("boom");
+        change(&mut world.backed_up.backups[0].missing[0]);
+        world
     };
     // What Velero 1.18 wrote of the claim of a pod whose hook failed, and of one that a policy leaves out.
     let failed_pod_and = |why: &str| {
@@ -95,11 +119,31 @@ fn who_keeps_the_bytes_is_decided_by_evidence_and_the_reason_is_found_where_ther
         (world().backup(new().volumes(vec![kept(VolumeMethod::DataMovement)])), "present kept new"),
         (world().backup(new().volumes(vec![kept(VolumeMethod::NativeSnapshot)])), "present kept new"),
         (world().backup(new().volumes(vec![kept(VolumeMethod::CsiSnapshot)])), "snapshot snapshot_in_cluster new"),
-        (world().backup(old().volumes(vec![kept(VolumeMethod::PodVolume)])).backup(nothing()), "present kept old"),
+        (world().backup(old().volumes(vec![kept(VolumeMethod::PodVolume)])).backup(nothing()), "present kept_in_older old"),
         (
             world().backup(old().volumes(vec![kept(VolumeMethod::PodVolume)])).backup(new().volumes(vec![kept(VolumeMethod::CsiSnapshot)])),
+            "present kept_in_older old",
+        ),
+        // A newer one that could not be looked into, that does not take the claim, or that another schedule made says nothing against it.
+        (world().backup(old().volumes(vec![kept(VolumeMethod::PodVolume)])).backup(new()), "present kept old"),
+        (
+            world().backup(old().volumes(vec![kept(VolumeMethod::PodVolume)])).backup(nothing().scope(scope_of(&["elsewhere"], &[]))),
             "present kept old",
         ),
+        (world().backup(nightly("01:00", vec![kept(VolumeMethod::PodVolume)])).backup(hourly("02:00")), "present kept n-01:00"),
+        (
+            world().backup(nightly("01:00", vec![kept(VolumeMethod::PodVolume)])).backup(nightly("02:00", skip())).backup(hourly("03:00")),
+            "present kept_in_older n-01:00",
+        ),
+        (anew(Some("03:00"), kept(VolumeMethod::PodVolume)), "absent too_new -"),
+        (anew(Some("03:00"), copy(None, VolumeOutcome::Skipped, Some("podvolume: opted out due to annotation in pod db"))), "absent too_new -"),
+        (anew(Some("02:00"), kept(VolumeMethod::PodVolume)), "present kept new"),
+        (anew(None, of(Some("u2"), Some("pv-data"))), "present kept new"),
+        (anew(None, of(Some("u1"), None)), "absent too_new -"),
+        (anew(None, of(None, Some("pv-former"))), "absent too_new -"),
+        (anew(Some("03:00"), VolumeCopy { claim: None, volume: Some("pv-data".into()), ..kept(VolumeMethod::NativeSnapshot) }), "absent too_new -"),
+        // Nothing of before it was made matters, read or not.
+        (anew(Some("03:00"), kept(VolumeMethod::PodVolume)).backup(Snapshot::new("older", "01:00").holding(vec![])), "absent too_new -"),
         (
             world().backup(old().volumes(vec![kept(VolumeMethod::PodVolume)]).state(crate::witness::BackupState::Expired)).backup(nothing()),
             "absent not_mounted -",
@@ -121,6 +165,9 @@ fn who_keeps_the_bytes_is_decided_by_evidence_and_the_reason_is_found_where_ther
         (world().runs(vec![deployment(opt_out)]).backup(nothing().with(|b| b.volumes.fs_default = true)), "skipped opted_out -"),
         (failed_pod("pre hook failed"), "absent hook_failed -"),
         (failed_pod("boom"), "absent pod_failed -"),
+        (failed_elsewhere(|m| m.namespace = Some("pay".into())), "absent not_opted_in -"),
+        (failed_elsewhere(|m| m.resource = Some("configmaps".into())), "absent not_opted_in -"),
+        (failed_elsewhere(|m| (m.namespace, m.resource) = (None, None)), "absent pod_failed -"),
         (failed_pod_and("volumeSnapshot: not satisfy the criteria for VolumePolicy or the legacy snapshot way"), "absent hook_failed -"),
         (failed_pod_and("any: skipped due to resource policy "), "skipped policy_skip -"),
         (failed_pod_and("podvolume: opted out due to annotation in pod db"), "absent not_opted_in -"),

@@ -126,16 +126,25 @@ impl<'a> Node<'a> {
 
     /// A claim bound to a volume of the driver's that holds these files.
     pub fn claim(&self, namespace: &str, name: &str, files: &[(&str, &[u8])]) {
-        self.bound(namespace, name, files, &csi(&format!("{namespace}-{name}")));
+        self.bound(namespace, name, files, &csi(&format!("{namespace}-{name}")), &json!({}));
     }
 
-    fn bound(&self, namespace: &str, name: &str, files: &[(&str, &[u8])], source: &Value) {
+    /// The same of a claim that says which snapshot it was made of.
+    pub fn cloned_claim(&self, namespace: &str, name: &str, files: &[(&str, &[u8])]) {
+        let source = json!({"dataSource": {"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": "yesterday"}});
+        self.bound(namespace, name, files, &csi(&format!("{namespace}-{name}")), &source);
+    }
+
+    fn bound(&self, namespace: &str, name: &str, files: &[(&str, &[u8])], source: &Value, more: &Value) {
         let handle = format!("{namespace}-{name}");
         let folder = self.folder.path().join("volumes").join(&handle);
         fs::create_dir(&folder).expect("a volume");
         files.iter().for_each(|(file, bytes)| fs::write(folder.join(file), bytes).expect("written"));
-        let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": namespace},
+        let mut claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": namespace},
             "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "storageClassName": DRIVER, "volumeName": handle}});
+        if let (Some(spec), Some(more)) = (claim["spec"].as_object_mut(), more.as_object()) {
+            spec.extend(more.clone());
+        }
         self.plane.apply(&volume(&handle, source, namespace, name).to_string());
         // The volume first: the binder looks again at a claim without one after a long while only.
         self.plane.apply(&claim.to_string());
@@ -147,7 +156,7 @@ impl<'a> Node<'a> {
     /// A claim bound to a volume that a plugin for native snapshots knows, and no CSI driver.
     pub fn native_claim(&self, namespace: &str, name: &str, files: &[(&str, &[u8])]) {
         let flex = json!({"driver": "example.com/folder", "options": {"volume": format!("{namespace}-{name}")}});
-        self.bound(namespace, name, files, &json!({ "flexVolume": flex }));
+        self.bound(namespace, name, files, &json!({ "flexVolume": flex }), &json!({}));
     }
 
     /// The folder of volumes and snapshots.
