@@ -242,6 +242,8 @@ pub struct Confirm {
 pub struct Velero {
     /// The namespace that Velero watches.
     pub namespace: Text,
+    /// The zone of Velero's server, if it was told.
+    pub time_zone: Option<jiff::tz::TimeZone>,
     /// Archives given as files.
     pub backups: Vec<BackupFile>,
     /// Caps on reading one archive.

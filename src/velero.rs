@@ -19,6 +19,7 @@ mod restores;
 pub mod scope;
 pub mod select;
 pub mod selector;
+pub mod server;
 pub mod state;
 pub mod store;
 pub mod torn;

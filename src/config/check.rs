@@ -264,6 +264,10 @@ fn confirm(entry: &ClusterEntry) -> Result<Option<Confirm>, ConfigError> {
     Ok(Some(Confirm { per_second, again }))
 }
 
+fn zone(name: &str) -> Result<jiff::tz::TimeZone, ConfigError> {
+    crate::velero::cron::zone(name).map_err(|_| ConfigError(format!("velero: time_zone: there is no time zone `{name}`")))
+}
+
 fn velero(entry: VeleroEntry) -> Result<Velero, ConfigError> {
     let mut names = BTreeSet::new();
     let mut backups = Vec::new();
@@ -277,6 +281,7 @@ fn velero(entry: VeleroEntry) -> Result<Velero, ConfigError> {
     }
     Ok(Velero {
         namespace: entry.namespace.unwrap_or_else(|| "velero".into()).into(),
+        time_zone: entry.time_zone.map(|z| zone(&z)).transpose()?,
         backups,
         limits: ArchiveLimits {
             entries: entry.max_entries.unwrap_or(2_000_000),

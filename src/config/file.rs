@@ -174,6 +174,9 @@ pub enum ConfirmBy {
 pub struct VeleroEntry {
     /// The namespace that Velero watches. Default `velero`.
     pub namespace: Option<String>,
+    /// The zone that schedules without `TZ=` are meant in, such as `Europe/Berlin`: that of Velero's server. Default: `TZ` of the Deployment that runs
+    /// `velero server` in that namespace, where it stands as a plain value; else `UTC`.
+    pub time_zone: Option<String>,
     /// Archives on this machine.
     pub backups: Vec<BackupEntry>,
     /// Buckets that hold backups, read-only.

@@ -287,6 +287,7 @@ fn schedules(backups: &[BackupReport]) -> Vec<ScheduleReport> {
         ScheduleReport {
             name: name.into(),
             cron: cron.into(),
+            time_zone: "UTC".into(),
             state,
             why: why.into(),
             paused: state == ScheduleState::Paused,
@@ -373,13 +374,15 @@ pub fn report() -> Report {
         restores: protection::restores(),
         proofs: protection::proofs(),
         locations: vec![
-            LocationReport { name: "default".into(), available: true, default: true, read_only: false, message: None },
+            LocationReport { name: "default".into(), available: true, default: true, read_only: false, message: None, validated: None, stale: false },
             LocationReport {
                 name: "offsite".into(),
                 available: false,
                 default: false,
                 read_only: true,
                 message: Some("bucket offsite: access denied".into()),
+                validated: None,
+                stale: false,
             },
         ],
         sources: vec![

@@ -216,7 +216,7 @@ families! {
         SCHEDULE_NEXT "snapgap_backup_schedule_next_due_timestamp_seconds" Gauge ["schedule"] "Unix time" "S + 1" Report Stable
             "When a schedule's next backup is due; in the past when it is overdue; of the folded ones the first." "while it is paused, or if its expression cannot be read";
         LOCATION_AVAILABLE "snapgap_backup_storage_location_available" Gauge ["storage_location"] "0 or 1" "L" Report Stable
-            "Whether a backup storage location is available." "";
+            "Whether a backup storage location is available." "while Velero has not looked at it for five times as long as it should, and for ten minutes at least";
         BACKUP_READS "snapgap_backup_reads_total" Counter ["storage_location"] "reads" "L + 1" Counter Stable
             "Backup contents that were read or tried; an empty location holds those given as files." "";
         BACKUP_READ_FAILURES "snapgap_backup_read_failures_total" Counter ["storage_location" "reason"] "reads" "6(L + 1)" Counter Stable

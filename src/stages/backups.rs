@@ -200,7 +200,10 @@ impl BackupStage {
         let objects = controllers.map(|(_, object)| &**object).chain(&namespaces);
         let uids = live.objects.iter().filter(|(id, _)| id.gk.is("", "Namespace"));
         let uids = uids.filter_map(|(id, o)| Some((id.name.clone(), o.meta.uid.clone()?))).collect();
-        let cluster = velero::Cluster { uid: live.cluster_uid.clone(), namespaces: uids, names: velero::Names::of(&live.kinds) };
+        let mut server = server(live, namespace);
+        server.zone = self.config.velero.time_zone.clone().or(server.zone);
+        let names = velero::Names::of(&live.kinds);
+        let cluster = velero::Cluster { uid: live.cluster_uid.clone(), namespaces: uids, names, server, seen: live.as_of };
         let (who, told): (Vec<(Source, Text)>, Vec<FileBackup>) = told.into_iter().map(|(s, t)| ((s, t.name.clone()), t)).unzip();
         let mut assessed = velero::assess_each(objects, told, restores.to_vec(), &cluster, now);
         if let Some(moment) = self.moment {
@@ -285,6 +288,13 @@ fn counting(judged: &Judged) -> Vec<&custom::Backup> {
     let mut backups: Vec<&custom::Backup> = asked.filter(|(at, _)| judged.backup(*at).state.usable()).map(|(_, b)| b).collect();
     backups.sort_by_key(|b| std::cmp::Reverse((b.start, b.head.name.clone())));
     backups
+}
+
+/// How Velero's server runs, as its Deployment tells.
+fn server(live: &Live, namespace: &Text) -> velero::server::Server {
+    let own = |id: &ObjectId| id.gk.is("apps", "Deployment") && id.namespace.as_ref() == Some(namespace);
+    let deployments: Vec<Value> = live.objects.iter().filter(|(id, o)| own(id) && !o.meta.partial).map(|(_, o)| o.content.value()).collect();
+    velero::server::Server::of(&deployments)
 }
 
 /// Whether the cluster, or the dump, says which Backups there are.

@@ -4,9 +4,9 @@ mod evidence;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use serde_json::Value;
 
 use super::{
@@ -15,7 +15,8 @@ use super::{
     custom::{self, Attempt, Objects},
     label::valid_name,
     restores,
-    scope::Scope,
+    scope::{Defaults, Scope},
+    server::Server,
     state::{Around, Damage, judge},
 };
 use crate::{
@@ -52,6 +53,10 @@ pub struct Cluster {
     pub namespaces: BTreeMap<Text, Text>,
     /// What its kinds are called.
     pub names: Names,
+    /// How Velero's server runs in it.
+    pub server: Server,
+    /// When its objects were read; absent: at the moment that is judged.
+    pub seen: Option<Timestamp>,
 }
 
 /// What is the same for every backup.
@@ -106,7 +111,8 @@ pub fn assess_each<'a>(
     now: Timestamp,
 ) -> Assessed {
     let objects = custom::read(objects);
-    let locations: Vec<Location> = objects.locations.iter().map(location).collect();
+    let seen = cluster.seen.map_or(now, |seen| seen.min(now));
+    let locations: Vec<Location> = objects.locations.iter().map(|l| location(l, cluster.server.validation, seen)).collect();
     let ground = Ground { objects: &objects, locations: &locations, cluster, now };
     let mut files: Vec<Option<FileBackup>> = files.into_iter().map(Some).collect();
     // Each with the number of its archive.
@@ -137,7 +143,8 @@ pub fn assess_each<'a>(
     backups.iter().enumerate().filter_map(|(at, (_, n))| Some((at, (*n)?))).for_each(|(at, n)| of_file[n] = at);
     let mut backups: Vec<Backup> = backups.into_iter().map(|(backup, _)| backup).collect();
     evidence::coincidences(&mut backups);
-    let mut schedules: Vec<Schedule> = objects.schedules.iter().map(|s| schedule(s, &objects, &locations, now)).collect();
+    let defaults = defaults(&objects, &backups);
+    let mut schedules: Vec<Schedule> = objects.schedules.iter().map(|s| schedule(s, &ground, defaults)).collect();
     schedules.sort_by(|a, b| a.name.cmp(&b.name));
     let restores = restores::all(&objects, bucket, &backups);
     let copies = copies(&objects, &backups);
@@ -237,8 +244,33 @@ fn witness(backup: custom::Backup, in_cluster: bool, file: Option<FileBackup>, g
     backup
 }
 
+/// How Velero fills in what a spec leaves open, as its newest backup shows that began in this cluster: into its spec it was written back.
+fn defaults(objects: &Objects, backups: &[Backup]) -> Defaults {
+    let own = |b: &&custom::Backup| {
+        let judged = backups.iter().find(|j| j.name == b.head.name);
+        judged.is_none_or(|j| j.state != BackupState::Foreign && j.remarks.iter().all(|r| &*r.reason != "looks_foreign"))
+    };
+    let newest = objects.backups.iter().filter(|b| b.start.is_some()).filter(own).max_by_key(|b| b.start);
+    newest.map_or(Defaults::default(), |b| Defaults::shown_by(&b.spec))
+}
+
+/// How often Velero looks at a location if nobody says otherwise (pkg/cmd/server/config `defaultStoreValidationFrequency`).
+const VALIDATION: Duration = Duration::from_secs(60);
+
+/// How many looks may be missed, and how much time may pass in any case, before what the last one said is doubted.
+const MISSED: (u32, Duration) = (5, Duration::from_secs(600));
+
+/// How long ago Velero last looked at a location that it calls available, if that is too long (internal/storage/storagelocation.go
+/// `IsReadyToValidate`: the location's own frequency wins over the server's, and zero switches it off).
+fn stale(location: &custom::Location, server: Option<Duration>, seen: Timestamp) -> Option<String> {
+    let every = location.validation.or(server).unwrap_or(VALIDATION);
+    let age = Duration::try_from(seen.duration_since(location.validated?)).ok()?;
+    let late = !every.is_zero() && age > every.saturating_mul(MISSED.0).max(MISSED.1);
+    late.then(|| format!("Velero last looked at it {} ago, and should every {}", span(age.as_secs()), span(every.as_secs())))
+}
+
 /// A storage location as the witness tells it. Without a phase it counts as not available (pkg/util/velero `BSLIsAvailable`).
-pub(super) fn location(location: &custom::Location) -> Location {
+pub(super) fn location(location: &custom::Location, server: Option<Duration>, seen: Timestamp) -> Location {
     let available = &*location.phase == "Available";
     let mut message = location.message.clone();
     if !available && message.is_none() {
@@ -255,19 +287,24 @@ pub(super) fn location(location: &custom::Location) -> Location {
         read_only: location.read_only,
         message,
         validated: location.validated,
+        stale: if available { stale(location, server, seen) } else { None },
     }
 }
 
 /// What a schedule will do. Next due is `cron.Next` of the last backup, else of the schedule's creation, or of the last skipped run if that is
 /// later (pkg/controller/schedule_controller.go `getNextRunTime`); it lies in the past when a backup is overdue.
-fn schedule(schedule: &custom::Schedule, objects: &Objects, locations: &[Location], now: Timestamp) -> Schedule {
-    let scope = Scope::of_template(&schedule.template, &objects.excluded_namespaces);
+fn schedule(schedule: &custom::Schedule, ground: &Ground<'_>, defaults: Defaults) -> Schedule {
+    let Ground { objects, locations, now, .. } = *ground;
+    let zone = ground.cluster.server.zone.clone().unwrap_or(TimeZone::UTC);
+    let scope = Scope::of_template_by(&schedule.template, &objects.excluded_namespaces, defaults);
     let mut problems: Vec<String> = schedule.head.odd.clone();
     let cron = if schedule.cron.is_empty() {
         problems.push("it has no cron expression".to_owned());
         None
     } else {
-        Cron::parse(&schedule.cron).map_err(|e| problems.push(format!("Velero cannot read its cron expression {:?}: {e}", schedule.cron))).ok()
+        Cron::parse_in(&schedule.cron, &zone)
+            .map_err(|e| problems.push(format!("Velero cannot read its cron expression {:?}: {e}", schedule.cron)))
+            .ok()
     };
     if cron.is_some() && &*schedule.phase == "FailedValidation" {
         problems.push(format!("Velero refused it: {}", schedule.validation_errors.join("; ")));
@@ -300,6 +337,7 @@ fn schedule(schedule: &custom::Schedule, objects: &Objects, locations: &[Locatio
     Schedule {
         name: schedule.head.name.clone(),
         cron: schedule.cron.clone(),
+        zone,
         paused: schedule.paused,
         created: schedule.head.created,
         last_backup: schedule.last_backup,

@@ -66,23 +66,27 @@ const MONTHS: Bounds = Bounds { min: 1, max: 12, names: &["jan", "feb", "mar", "
 const WEEKDAYS: Bounds = Bounds { min: 0, max: 6, names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"] };
 
 impl Cron {
+    /// Parses an expression as a server in UTC does, which is what Velero's image runs in.
+    pub fn parse(expression: &str) -> Result<Self, CronError> {
+        Self::parse_in(expression, &TimeZone::UTC)
+    }
+
     /// Parses an expression (robfig/cron `parser.go`, `ParseStandard`).
     ///
-    /// An expression without `TZ=` or `CRON_TZ=` means the local zone of Velero's server. Its image sets none, so it is taken as UTC.
-    /// Zones come from the database bundled with this program, never from the machine.
-    pub fn parse(expression: &str) -> Result<Self, CronError> {
+    /// An expression without `TZ=` or `CRON_TZ=` means the local zone of Velero's server.
+    pub fn parse_in(expression: &str, server: &TimeZone) -> Result<Self, CronError> {
         if expression.is_empty() {
             return Err(CronError::new("empty spec string"));
         }
         let mut rest = expression;
-        let mut zone = TimeZone::UTC;
+        let mut zone = server.clone();
         if rest.starts_with("TZ=") || rest.starts_with("CRON_TZ=") {
             // The real parser panics without a space, and Velero turns the panic into a validation error.
             let (name, after) = rest
                 .split_once(' ')
                 .and_then(|(head, after)| Some((head.split_once('=')?.1, after)))
                 .ok_or_else(|| CronError::new("a time zone and nothing after it"))?;
-            zone = location(name)?;
+            zone = if name == "Local" { server.clone() } else { self::zone(name)? };
             rest = after.trim();
         }
         if rest.starts_with('@') {
@@ -143,9 +147,10 @@ impl Cron {
     }
 }
 
-/// A zone by name, as Go's `time.LoadLocation` takes it on Linux: exact case; empty and `UTC` are UTC, `Local` is the server's.
-fn location(name: &str) -> Result<TimeZone, CronError> {
-    if matches!(name, "" | "UTC" | "Local") {
+/// A zone by name, as Go's `time.LoadLocation` takes it on Linux: exact case; empty and `UTC` are UTC. Zones come from the database bundled with this
+/// program, never from the machine.
+pub fn zone(name: &str) -> Result<TimeZone, CronError> {
+    if matches!(name, "" | "UTC") {
         return Ok(TimeZone::UTC);
     }
     if name.contains("..") || name.starts_with(['/', '\\']) {

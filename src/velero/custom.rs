@@ -112,6 +112,8 @@ pub struct Location {
     pub message: Option<String>,
     /// `status.lastValidationTime`.
     pub validated: Option<Timestamp>,
+    /// `spec.validationFrequency`, if it names one that counts; zero switches validation off.
+    pub validation: Option<Duration>,
 }
 
 /// A Restore, as far as it proves that a backup can be restored.
@@ -349,6 +351,7 @@ fn location(r: &mut Reader<'_>) -> Location {
         phase: r.text("/status/phase").unwrap_or_else(|| "".into()),
         message: r.text("/status/message").map(|t| t.to_string()),
         validated: r.time("/status/lastValidationTime"),
+        validation: r.span("/spec/validationFrequency"),
     }
 }
 

@@ -22,7 +22,7 @@ pub fn seen_from(moment: Timestamp, backed_up: &mut BackedUp) {
     }
     backed_up.restores.retain(|r| !later(r.completed.or(r.started), moment));
     for schedule in &mut backed_up.schedules {
-        let then = schedule.next_due.and_then(|_| Cron::parse(&schedule.cron).ok()?.next(moment));
+        let then = schedule.next_due.and_then(|_| Cron::parse_in(&schedule.cron, &schedule.zone).ok()?.next(moment));
         schedule.last_backup = schedule.last_backup.filter(|t| *t <= moment);
         schedule.counts_from = schedule.counts_from.min(moment);
         schedule.next_due = schedule.next_due.map(|due| then.map_or(due, |then| due.min(then)));

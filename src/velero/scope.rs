@@ -120,6 +120,30 @@ impl<'a> Subject<'a> {
 const SNAPSHOTS: &str = "volumesnapshots.snapshot.storage.k8s.io";
 const SNAPSHOT_CONTENTS: &str = "volumesnapshotcontents.snapshot.storage.k8s.io";
 
+/// What Velero adds to a spec by itself when its backup begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Defaults {
+    /// Velero 1.17 and later exclude snapshots and their contents, which they take by other ways.
+    #[default]
+    ExcludeSnapshots,
+    /// Velero up to 1.16 adds all namespaces only.
+    Namespaces,
+}
+
+impl Defaults {
+    /// What the effective spec of a backup that began shows.
+    pub fn shown_by(spec: &Value) -> Self {
+        let scope = Scope::read(spec);
+        let excludes = |lists: &Lists, kind: &str| lists.exclude.iter().any(|e| e == kind);
+        let own = match &scope.kinds {
+            Kinds::Unknown => true,
+            Kinds::Old { kinds, .. } => excludes(kinds, SNAPSHOTS) && excludes(kinds, SNAPSHOT_CONTENTS),
+            Kinds::New { namespaced, cluster } => excludes(namespaced, SNAPSHOTS) && excludes(cluster, SNAPSHOT_CONTENTS),
+        };
+        if own { Self::ExcludeSnapshots } else { Self::Namespaces }
+    }
+}
+
 impl Scope {
     /// The scope of a Backup. A backup that has started carries its *effective* spec, written back by Velero, and is taken as it is;
     /// one that has not is defaulted as Velero 1.17 and later will.
@@ -130,17 +154,22 @@ impl Scope {
             // It was let pass, and what Velero adds afterwards is not checked again: a star beside its own exclusions, for one.
             scope.problems.clear();
         } else {
-            scope.fill_defaults();
+            scope.fill_defaults(Defaults::default());
             scope.check_namespaces();
         }
         scope
     }
 
-    /// The scope that a Schedule's template will have when it runs, with the namespaces that are labelled to be left out.
+    /// The scope that a Schedule's template will have when Velero 1.17 or later runs it, with the namespaces that are labelled to be left out.
     pub fn of_template(spec: &Value, excluded_namespaces: &[Text]) -> Self {
+        Self::of_template_by(spec, excluded_namespaces, Defaults::default())
+    }
+
+    /// The same by what Velero adds.
+    pub fn of_template_by(spec: &Value, excluded_namespaces: &[Text], defaults: Defaults) -> Self {
         let mut scope = Self::read(spec);
         scope.leave_out(excluded_namespaces.iter());
-        scope.fill_defaults();
+        scope.fill_defaults(defaults);
         scope.check_namespaces();
         scope
     }
@@ -249,8 +278,9 @@ impl Scope {
         }
     }
 
-    fn fill_defaults(&mut self) {
+    fn fill_defaults(&mut self, defaults: Defaults) {
         match &mut self.kinds {
+            _ if defaults == Defaults::Namespaces => {}
             Kinds::Unknown => {}
             Kinds::Old { kinds, .. } => kinds.leave_out(&[SNAPSHOTS, SNAPSHOT_CONTENTS]),
             Kinds::New { namespaced, cluster } => {

@@ -266,6 +266,9 @@ fn remarks(backup: &custom::Backup, around: &Around<'_>, state: BackupState) -> 
         remark("clock_skew", format!("its start lies {ahead} in the future: clocks disagree"));
     }
     let name = backup.location.as_deref().unwrap_or_default();
+    if let Some(stale) = around.locations.iter().find(|l| &*l.name == name).and_then(|l| l.stale.as_ref()).filter(|_| state.usable()) {
+        remark("location_not_validated", format!("whether its storage location {name} is still available is not known: {stale}"));
+    }
     if state.usable() && around.locations.iter().any(|l| &*l.name == name && l.available && l.read_only) {
         remark("location_read_only", format!("its storage location {name} is read-only: it can be restored, and Velero never collects it"));
     }

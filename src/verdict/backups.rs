@@ -71,7 +71,9 @@ pub(super) fn locations(backed_up: &BackedUp) -> Vec<LocationReport> {
         available: l.available,
         default: l.default,
         read_only: l.read_only,
-        message: l.message.clone(),
+        message: l.message.clone().or_else(|| l.stale.clone()),
+        validated: l.validated,
+        stale: l.stale.is_some(),
     };
     let mut out: Vec<LocationReport> = backed_up.locations.iter().map(of).collect();
     out.sort_by(|a, b| a.name.cmp(&b.name));

@@ -68,7 +68,7 @@ fn one(
     let failed = |b: &&&Backup| matches!(b.state, BackupState::Invalid | BackupState::Stuck);
     let ended = own.iter().filter(|b| b.state != BackupState::Pending);
     let failed_runs = ended.take_while(failed).count() as u64;
-    let cron = Cron::parse(&schedule.cron).ok();
+    let cron = Cron::parse_in(&schedule.cron, &schedule.zone).ok();
     let refused = || (!plan.problems().is_empty()).then(|| format!("Velero will refuse its backups: {}", plan.problems().join("; ")));
     let problem = schedule.problem.clone().or_else(refused);
     let overdue_runs = match (&cron, schedule.next_due) {
@@ -82,6 +82,7 @@ fn one(
     let mut report = ScheduleReport {
         name: schedule.name.clone(),
         cron: schedule.cron.clone(),
+        time_zone: schedule.zone.iana_name().unwrap_or("UTC").into(),
         state: ScheduleState::OnTime,
         why: String::new(),
         paused: schedule.paused,

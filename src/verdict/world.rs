@@ -184,6 +184,7 @@ fn config() -> Config {
             read: Default::default(),
             interval: Duration::from_secs(60),
             max_cache: 0,
+            time_zone: None,
         },
         layers: LayerRules::default(),
         ignore: Vec::new(),
@@ -401,6 +402,7 @@ impl World {
         self.backed_up.schedules.push(Schedule {
             name: name.into(),
             cron: "0 1 * * *".into(),
+            zone: jiff::tz::TimeZone::UTC,
             paused: false,
             created: None,
             last_backup: None,

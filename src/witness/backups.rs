@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -217,6 +217,8 @@ pub struct Schedule {
     pub name: Text,
     /// The cron expression, as written.
     pub cron: Text,
+    /// The zone that it is meant in if it names none: that of Velero's server.
+    pub zone: TimeZone,
     /// `spec.paused`.
     pub paused: bool,
     /// When it was created.
@@ -256,4 +258,6 @@ pub struct Location {
     pub message: Option<String>,
     /// `status.lastValidationTime`.
     pub validated: Option<Timestamp>,
+    /// It is called available, and Velero has not looked at it for several times as long as it should: how long, for people.
+    pub stale: Option<String>,
 }

@@ -125,6 +125,7 @@ fn links_between_documents_lead_somewhere() {
         "docs/drift-causes.md",
         "docs/drift.md",
         "docs/backups.md",
+        "docs/reasons.md",
     ] {
         let text = std::fs::read_to_string(root.join(document)).expect("a document");
         for target in text.split("](").skip(1).filter_map(|t| t.split(')').next()).filter(|t| !t.starts_with("http") && !t.starts_with('#')) {

@@ -172,3 +172,70 @@ fn settings_of_backups_that_messages_name_exist() {
     let silent: Vec<_> = caps.into_iter().filter(|cap| !named.contains(*cap)).collect();
     assert!(silent.is_empty(), "no message names {silent:?}, though they can be reached");
 }
+
+/// What a reason stands behind; of some the word is not the first argument.
+const REASONS: [&str; 10] = [
+    "Failure::new(",
+    "Judgement::new(",
+    "Remark::new(",
+    "Reason::absent(",
+    "Reason::skipped(",
+    "Reason::word(",
+    "staleness(",
+    ".lose(",
+    ".tell(",
+    "reason: ",
+];
+
+/// The same in the room of Velero, which has short names for it.
+const OF_VELERO: [&str; 6] = ["remark(", "out(", "unknown(", "row(", "said(", "=> (\""];
+
+/// Whether a text is one stable word.
+fn is_word(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// The stable words of a file: those behind [`REASONS`], and those that errors tell as their kind.
+fn reasons(path: &str, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let more: &[&str] = if path.starts_with("src/velero") { &OF_VELERO } else { &[] };
+    for mark in REASONS.iter().chain(more) {
+        for (at, _) in text.match_indices(mark) {
+            let before = text[..at].chars().next_back();
+            if mark.starts_with(|c: char| c.is_ascii_lowercase()) && before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '"') {
+                continue;
+            }
+            // The first text of the same call, which is the word if it is one.
+            let call = text[at + mark.trim_end_matches('"').len()..].split([';', '}']).next().unwrap_or_default();
+            found.extend(call.split('"').nth(1).filter(|word| is_word(word)).map(str::to_owned));
+        }
+    }
+    for kind in text.split("fn kind(&self) -> &'static str {").skip(1) {
+        let body = kind.split("\n    }").next().unwrap_or_default();
+        found.extend(body.split('"').skip(1).step_by(2).filter(|word| is_word(word)).map(str::to_owned));
+    }
+    found
+}
+
+#[test]
+fn every_stable_reason_stands_in_the_docs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let pages = fs::read_dir(root).expect("readable folder").map(|e| e.expect("entry").path()).filter(|p| p.extension().is_some_and(|e| e == "md"));
+    let docs: String = pages.map(|p| fs::read_to_string(p).expect("readable")).collect();
+    let files = all("src");
+    let tests = for_tests(&files);
+    let own = |path: &str| !tests.iter().any(|t| path.strip_prefix(t.as_str()).is_some_and(|rest| rest.starts_with(['.', '/'])));
+    // Worlds that are shown, and the names of stages and of causes of drift, are no reasons.
+    let passed = ["src/http/sample", "src/report/sample", "src/demo", "src/daemon/board.rs", "src/drift/laws.rs", "src/verdict/world.rs"];
+    let (mut missing, mut count) = (Vec::new(), 0);
+    for (path, text) in files.iter().filter(|(path, _)| own(path) && !passed.iter().any(|p| path.starts_with(p))) {
+        for word in reasons(path, &code(text)) {
+            count += 1;
+            if !docs.contains(&format!("`{word}`")) {
+                missing.push(format!("{word} ({path})"));
+            }
+        }
+    }
+    assert!(count > 250, "only {count} were found: the rule is not looking");
+    assert!(missing.is_empty(), "these reasons stand in no page of docs/: {missing:#?}");
+}

@@ -41,7 +41,9 @@ pub(super) fn put(sheet: &mut Sheet, report: &Report, kept: &Kept) {
     last_valid(sheet, "", &unscheduled);
     contents(sheet, "", &unscheduled);
     for location in &report.locations {
-        sheet.put(&table::LOCATION_AVAILABLE, &[&location.name], flag(location.available));
+        if !location.stale {
+            sheet.put(&table::LOCATION_AVAILABLE, &[&location.name], flag(location.available));
+        }
     }
 }
 

@@ -190,6 +190,41 @@ fn claims_are_counted_by_who_keeps_them_and_those_that_nobody_keeps_are_named_up
 }
 
 #[test]
+fn the_age_of_the_bytes_that_backups_have_is_told_claim_by_claim_oldest_first() {
+    let mut report = sample::report();
+    let claim = report.volumes[0].clone();
+    let of = |name: &str, reason: &str, hours: Option<i64>| VolumeReport {
+        name: name.into(),
+        reason: reason.into(),
+        backup: hours.map(|_| "b".into()),
+        at: hours.map(|h| sample::now() - SignedDuration::from_hours(h)),
+        ..claim.clone()
+    };
+    report.volumes =
+        vec![of("a", "kept", Some(1)), of("b", "kept_in_older", Some(50)), of("c", "snapshot_in_cluster", Some(2)), of("d", "failed", None)];
+    let told = |max_object_series| -> BTreeMap<String, f64> {
+        let all = series(report.clone(), config::Metrics { max_object_series, ..LIMITS });
+        all.into_iter().filter(|(name, _)| name.starts_with("snapgap_volume_claim_bytes_timestamp_seconds")).collect()
+    };
+    let name = |name: &str, reason: &str| {
+        format!("snapgap_volume_claim_bytes_timestamp_seconds{{reason=\"{reason}\",resource_name=\"{name}\",resource_namespace=\"shop\"}}")
+    };
+    let at = |hours: i64| (sample::now().as_second() - hours * 3600) as f64;
+    let all = [(name("a", "kept"), at(1)), (name("b", "kept_in_older"), at(50)), (name("c", "snapshot_in_cluster"), at(2))];
+    assert_eq!(told(10), all.into());
+    assert_eq!(told(1), [(name("b", "kept_in_older"), at(50))].into());
+}
+
+#[test]
+fn a_location_that_velero_has_not_looked_at_for_long_is_not_called_available() {
+    let mut report = sample::report();
+    let name = "snapgap_backup_storage_location_available{storage_location=\"default\"}";
+    assert_eq!(series(report.clone(), LIMITS)[name], 1.0);
+    report.locations.iter_mut().for_each(|l| l.stale = true);
+    assert_eq!(count(&series(report, LIMITS), "snapgap_backup_storage_location_available"), 0);
+}
+
+#[test]
 fn claims_and_proofs_fold_the_namespaces_that_all_other_families_fold() {
     let mut report = sample::report();
     let cell = |name: &str, objects| CoverageCell {

@@ -62,6 +62,8 @@ pub struct ScheduleReport {
     pub name: Text,
     /// Cron expression.
     pub cron: Text,
+    /// The zone that it is meant in if it names none: that of Velero's server.
+    pub time_zone: Text,
     /// How it runs.
     pub state: ScheduleState,
     /// The same in a sentence, with what to do.

@@ -118,6 +118,10 @@ pub struct LocationReport {
     pub default: bool,
     /// Read-only.
     pub read_only: bool,
-    /// Why it is not available.
+    /// Why it is not available, or why that is not known.
     pub message: Option<String>,
+    /// When Velero last looked at it.
+    pub validated: Option<Timestamp>,
+    /// Whether that is so long ago that what it said then is not known to hold.
+    pub stale: bool,
 }

@@ -32,7 +32,7 @@ fn file(name: &str, object: Option<Value>, cluster: &str) -> FileBackup {
 }
 
 fn ours() -> Cluster {
-    Cluster { uid: Some("ours".into()), namespaces: [("shop".into(), "u-shop".into())].into(), names: Names::builtin() }
+    Cluster { uid: Some("ours".into()), namespaces: [("shop".into(), "u-shop".into())].into(), names: Names::builtin(), ..Cluster::default() }
 }
 
 fn told(objects: &[Value], files: Vec<FileBackup>) -> Vec<String> {
@@ -288,4 +288,116 @@ fn torn_captures_and_starts_in_one_second_are_told() {
     let found = assess(objects.iter(), vec![], vec![], &ours(), NOW.parse().expect("a time"));
     assert_eq!(found.backups.iter().map(|b| &*b.name).collect::<Vec<_>>(), ["b", "a"]);
     assert!(found.backups.iter().all(|b| b.remarks.iter().any(|r| &*r.reason == "same_second")));
+}
+
+#[test]
+fn attempts_to_copy_volumes_find_their_backup_by_the_label_that_stands_for_its_name() {
+    let long = "nightly-of-everything-that-anybody-ever-put-into-this-cluster-20260301010000";
+    let label = "nightly-of-everything-that-anybody-ever-put-into-this-clu906291";
+    let upload = |backup: &str, uid: Option<&str>, claim: &str| {
+        let mut labels = json!({"velero.io/backup-name":backup,"velero.io/pvc-uid":"u-claim"});
+        if let Some(uid) = uid {
+            labels["velero.io/backup-uid"] = uid.into();
+        }
+        json!({"apiVersion":"velero.io/v2alpha1","kind":"DataUpload","metadata":{"name":claim,"labels":labels},
+            "spec":{"sourceNamespace":"shop","sourcePVC":claim},"status":{"phase":"Completed"}})
+    };
+    let objects = [
+        location("default"),
+        backup("short", "2026-03-02T01:00:00Z", "u-short"),
+        backup(long, "2026-03-02T01:00:00Z", "u-long"),
+        upload("short", Some("u-short"), "a"),
+        upload(label, Some("u-long"), "b"),
+        upload(label, None, "c"),
+        // Of a backup of that name that was deleted, and of one that is gone.
+        upload("short", Some("u-former"), "d"),
+        upload("gone", Some("u-gone"), "e"),
+    ];
+    let found = assess(objects.iter(), vec![], vec![], &ours(), NOW.parse().expect("a time"));
+    let told: Vec<(&str, &str)> = found.copies.iter().map(|(b, c)| (&**b, c.claim.as_deref().unwrap_or_default())).collect();
+    assert_eq!(told, [("short", "a"), (long, "b"), (long, "c")]);
+    assert_eq!(found.copies[0].1.claim_uid.as_deref(), Some("u-claim"));
+}
+
+#[test]
+fn schedules_are_due_in_the_zone_of_veleros_server() {
+    let nightly = |cron: &str| {
+        json!({"apiVersion":"velero.io/v1","kind":"Schedule","metadata":{"name":"nightly","creationTimestamp":"2026-01-01T00:00:00Z"},
+        "spec":{"schedule":cron,"template":{}},"status":{"phase":"Enabled","lastBackup":"2026-03-02T00:00:05Z"}})
+    };
+    let due = |zone: Option<&str>, cron: &str| {
+        let zone = zone.map(|z| crate::velero::cron::zone(z).expect("a zone"));
+        let cluster = Cluster { server: Server { zone, validation: None }, ..Cluster::default() };
+        let objects = [location("default"), nightly(cron)];
+        let found = assess(objects.iter(), vec![], vec![], &cluster, NOW.parse().expect("a time"));
+        (found.schedules[0].next_due.map(|t| t.to_string()), found.schedules[0].zone.iana_name().unwrap_or("UTC").to_owned())
+    };
+    let said = |due: &str, zone: &str| (Some(due.to_owned()), zone.to_owned());
+    // It ran at one in the morning in Berlin, and is not overdue.
+    assert_eq!(due(Some("Europe/Berlin"), "0 1 * * *"), said("2026-03-03T00:00:00Z", "Europe/Berlin"));
+    assert_eq!(due(Some("Europe/Berlin"), "CRON_TZ=Local 0 1 * * *"), said("2026-03-03T00:00:00Z", "Europe/Berlin"));
+    assert_eq!(due(Some("Europe/Berlin"), "CRON_TZ=UTC 0 1 * * *"), said("2026-03-02T01:00:00Z", "Europe/Berlin"));
+    assert_eq!(due(None, "0 1 * * *"), said("2026-03-02T01:00:00Z", "UTC"));
+}
+
+#[test]
+fn templates_are_filled_in_as_the_newest_backup_shows_that_this_velero_does() {
+    let began = |name: &str, start: &str, spec: Value, created: &str| {
+        let mut object = backup(name, start, "u");
+        object["metadata"]["creationTimestamp"] = created.into();
+        object["spec"] = spec;
+        object
+    };
+    let old = || json!({"storageLocation":"default","includedNamespaces":["*"]});
+    let new = || {
+        json!({"storageLocation":"default","includedNamespaces":["*"],"excludedClusterScopedResources":["volumesnapshotcontents.snapshot.storage.k8s.io"],
+        "excludedNamespaceScopedResources":["volumesnapshots.snapshot.storage.k8s.io"]})
+    };
+    let everything = json!({"apiVersion":"velero.io/v1","kind":"Schedule","metadata":{"name":"s"},"spec":{"schedule":"@daily","template":{}}});
+    let trap = |backups: Vec<Value>| {
+        let objects: Vec<Value> = [location("default"), everything.clone()].into_iter().chain(backups).collect();
+        assess(objects.iter(), vec![], vec![], &ours(), NOW.parse().expect("a time")).schedules[0].scope.is_unfiltered_trap()
+    };
+    let own = |name: &str, start: &str, spec: Value| began(name, start, spec, start);
+    assert!(trap(vec![]), "nothing ran yet: as Velero does today");
+    assert!(!trap(vec![own("a", "2026-03-02T01:00:00Z", old())]));
+    assert!(trap(vec![own("a", "2026-03-01T01:00:00Z", old()), own("b", "2026-03-02T01:00:00Z", new())]), "it was upgraded since");
+    let synced = began("b", "2026-03-02T01:00:00Z", new(), "2026-03-02T09:00:00Z");
+    assert!(!trap(vec![own("a", "2026-03-01T01:00:00Z", old()), synced]), "another cluster's Velero tells nothing of this one");
+    let by_old_filters = json!({"storageLocation":"default","includedNamespaces":["*"],"includedResources":["*"]});
+    assert!(!trap(vec![own("a", "2026-03-02T01:00:00Z", by_old_filters)]));
+}
+
+#[test]
+fn a_location_at_which_velero_has_not_looked_for_long_is_not_known_to_be_available() {
+    let at = |validated: &str, frequency: Option<&str>, phase: &str| {
+        let mut object = location("default");
+        object["status"] = json!({"phase":phase,"lastValidationTime":validated});
+        if let Some(frequency) = frequency {
+            object["spec"]["validationFrequency"] = frequency.into();
+        }
+        object
+    };
+    let stale = |object: Value, server: Option<u64>, seen: Option<&str>| {
+        let server = Server { zone: None, validation: server.map(Duration::from_secs) };
+        let cluster = Cluster { server, seen: seen.map(|t| t.parse().expect("a time")), ..Cluster::default() };
+        assess([object].iter(), vec![], vec![], &cluster, NOW.parse().expect("a time")).locations[0].stale.clone()
+    };
+    let month = || at("2026-02-02T12:00:00Z", None, "Available");
+    assert_eq!(stale(month(), None, None).as_deref(), Some("Velero last looked at it 28 d ago, and should every 1 min"));
+    for (what, object, server, seen, late) in [
+        ("just now", at("2026-03-02T11:59:00Z", None, "Available"), None, None, false),
+        ("within ten minutes", at("2026-03-02T11:50:00Z", None, "Available"), None, None, false),
+        ("later than that", at("2026-03-02T11:49:59Z", None, "Available"), None, None, true),
+        ("seldom, as it says", at("2026-03-02T08:00:00Z", Some("1h"), "Available"), None, None, false),
+        ("later than it says", at("2026-03-02T06:00:00Z", Some("1h"), "Available"), None, None, true),
+        ("seldom, as the server is told", at("2026-03-02T08:00:00Z", None, "Available"), Some(3600), None, false),
+        ("its own frequency wins", at("2026-03-02T08:00:00Z", Some("1m"), "Available"), Some(3600), None, true),
+        ("never, as it says", at("2026-02-02T12:00:00Z", Some("0"), "Available"), None, None, false),
+        ("never, as the server is told", month(), Some(0), None, false),
+        ("a dump of that day", month(), None, Some("2026-02-02T12:05:00Z"), false),
+        ("not available anyway", at("2026-02-02T12:00:00Z", None, "Unavailable"), None, None, false),
+    ] {
+        assert_eq!(stale(object, server, seen).is_some(), late, "{what}");
+    }
 }

@@ -73,8 +73,13 @@ impl<'a> Reader<'a> {
 
     /// A `metav1.Duration`; zero means absent, as in Velero.
     pub fn duration(&mut self, pointer: &str) -> Option<Duration> {
+        self.span(pointer).filter(|d| !d.is_zero())
+    }
+
+    /// A `metav1.Duration`; a negative one means absent.
+    pub fn span(&mut self, pointer: &str) -> Option<Duration> {
         match parse_duration(&self.text(pointer)?) {
-            Ok(nanos) => u64::try_from(nanos).ok().filter(|n| *n > 0).map(Duration::from_nanos),
+            Ok(nanos) => u64::try_from(nanos).ok().map(Duration::from_nanos),
             Err(_) => self.refuse(pointer, "a duration such as 4h0m0s"),
         }
     }

@@ -47,7 +47,7 @@ fn every_case_has_its_state_and_its_words() {
         for (n, document) in serde_yaml::Deserializer::from_str(&std::fs::read_to_string(&path).expect("a case")).enumerate() {
             let case = Case::deserialize(document).unwrap_or_else(|e| panic!("{} case {n}: {e}", path.display()));
             let objects = custom::read(&case.objects);
-            let locations: Vec<_> = objects.locations.iter().map(crate::velero::assess::location).collect();
+            let locations: Vec<_> = objects.locations.iter().map(|l| crate::velero::assess::location(l, None, case.now)).collect();
             let damage = case.damage.map(Damage::Copy).or(case.stored_damage.map(Damage::Stored));
             let around = Around {
                 now: case.now,

@@ -176,7 +176,11 @@ impl LocationRow {
         ];
         Self {
             name: shown(&location.name),
-            chip: if location.available { Chip::good("available") } else { Chip::bad("unavailable") },
+            chip: match (location.available, location.stale) {
+                (true, true) => Chip::unknown("not looked at"),
+                (true, false) => Chip::good("available"),
+                (false, _) => Chip::bad("unavailable"),
+            },
             about: about.into_iter().flatten().collect::<Vec<_>>().join(", "),
         }
     }
