@@ -20,7 +20,7 @@ use self::{
 };
 use crate::{
     config::{Config, ReadBackups},
-    object::{Redactor, Text},
+    object::{ObjectId, Redactor, Text},
     velero::{self, Assessed, FileBackup, Library, custom},
     witness::{BackedUp, Backup, BackupContent, Failure, Listing, Live, RestoreFiles},
 };

@@ -14,7 +14,7 @@ use super::{
     sides::Sides,
 };
 use crate::{
-    config::{SecretSource, Store},
+    config::{Provider, SecretSource, Store},
     object::Text,
     velero::{
         Damage, FileBackup, Library,
@@ -131,7 +131,9 @@ impl StoreStage {
             None => None,
         };
         let with = (text, ca);
-        let same = |(before, _): &&(Coordinates, Bucket)| self.failure.is_none() && *before == at && self.with == with;
+        // Opening a folder is how it is found to be there.
+        let kept = at.provider != Provider::Folder && self.failure.is_none();
+        let same = |(before, _): &&(Coordinates, Bucket)| kept && *before == at && self.with == with;
         if let Some((_, bucket)) = self.bucket.as_ref().filter(same) {
             return Ok(bucket.clone());
         }
