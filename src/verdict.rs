@@ -19,6 +19,7 @@ mod in_full;
 mod join;
 pub mod memo;
 mod neighbours;
+mod never;
 mod notes;
 mod objects;
 pub mod onsets;

@@ -96,7 +96,8 @@ pub struct Meta {
     pub applied: Option<Packed>,
     /// The backup of the Velero restore that wrote this object, from the labels that Velero leaves behind.
     pub restored_from: Option<Text>,
-    /// `status.phase` of the three kinds whose phase decides what Velero takes: Namespace, Pod and PersistentVolumeClaim.
+    /// `status.phase` of the three kinds whose phase decides what Velero takes or restores: Namespace, Pod and PersistentVolumeClaim; of a Job
+    /// `Complete` once it has a completion time.
     pub phase: Option<Text>,
     /// Whether only metadata was read, because bodies of this kind are a controller's bookkeeping: the content then says nothing of
     /// anything but metadata.
@@ -208,7 +209,13 @@ pub fn reduce(mut raw: Value, redactor: &Redactor) -> Result<Reduced, AdmitError
     }
     let phased = gvk.gk.group.is_empty() && ["Namespace", "Pod", "PersistentVolumeClaim"].contains(&&*gvk.gk.kind);
     let status = map.remove("status");
-    let phase = status.as_ref().filter(|_| phased).and_then(|s| text_at(s.as_object()?, "phase")).map(Text::from);
+    let job = &*gvk.gk.group == "batch" && &*gvk.gk.kind == "Job";
+    let of_status = |key| text_at(status.as_ref()?.as_object()?, key);
+    let phase = match (phased, job) {
+        (true, _) => of_status("phase").map(Text::from),
+        (_, true) => of_status("completionTime").map(|_| "Complete".into()),
+        _ => None,
+    };
     let Some(Value::Object(metadata)) = map.get_mut("metadata") else { return Err(AdmitError::NoName { kind, generated: false }) };
     let Some(name) = text_at(metadata, "name").map(str::to_owned) else {
         return Err(AdmitError::NoName { kind, generated: text_at(metadata, "generateName").is_some() });
@@ -376,6 +383,17 @@ mod tests {
         assert_eq!(served.meta.restored_from.as_deref(), Some("nightly"));
         assert_eq!(served.meta.resource_version.as_deref(), Some("7"));
         assert!(served.meta.managers.map(|m| m.text()).is_some_and(|m| m.contains("kubectl-edit") && !m.contains("status")));
+    }
+
+    #[test]
+    fn of_a_job_it_is_kept_whether_it_has_ended() {
+        let job = |api: &str, status: Value| {
+            let raw = json!({"apiVersion":api,"kind":"Job","metadata":{"name":"a","namespace":"n"},"status":status});
+            take(raw).expect("admitted").meta.phase
+        };
+        let done = json!({"completionTime":"2026-01-02T03:04:05Z"});
+        assert_eq!(job("batch/v1", done.clone()).as_deref(), Some("Complete"));
+        assert_eq!((job("batch/v1", json!({"failed":1})), job("example.com/v1", done)), (None, None));
     }
 
     #[test]

@@ -111,9 +111,7 @@ pub fn of(e: &Explanation) -> Evidence {
         let origin = if origin.is_empty() { String::new() } else { format!(" of {origin}") };
         fact("Left out", clean(&format!("{rule}{origin}: {} ({reason})", paths.join(", "))).into_owned());
     }
-    let completes = matches!(&*e.object.id.gk.kind, "Pod" | "Job");
-    let unless = if completes { "; one that had completed when it was captured is left out" } else { "" };
-    fact("A restore now", format!("{}{unless}", restore(e.restore)));
+    fact("A restore now", restore(e.restore).into());
     if e.restore_with_update != e.restore {
         fact("With policy update", restore(e.restore_with_update).into());
     }
@@ -181,6 +179,8 @@ fn restore(effect: RestoreEffect) -> &'static str {
         RestoreEffect::SkipDiffers => "would leave it alone with a warning, although it differs",
         RestoreEffect::Overwrite => "would patch it to what the backup holds, which rolls it back",
         RestoreEffect::Merge => "would add the backup's secrets, labels and annotations to it; what the cluster has wins",
+        RestoreEffect::Refused => "would try to patch it, and the API server refuses: it differs in what nobody can change",
+        RestoreEffect::Provisioned => "would leave it out: its claim gets a new volume from its storage class",
         RestoreEffect::NeverRestored => "would leave it out: Velero never restores it",
         RestoreEffect::Unknown => "cannot be foretold",
     }

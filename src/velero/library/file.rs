@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// The format; another one is read anew.
-const FORMAT: &[u8; 16] = b"snapgap backup 1";
+const FORMAT: &[u8; 16] = b"snapgap backup 2";
 
 const HEADER: u64 = 32;
 const FOOTER: u64 = 48;

@@ -1,7 +1,7 @@
 //! Evidence for one object, times that outlive a report, and lists of backups. pure
 
 use super::{cart, moved, replicas_by};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::verdict::{
     Memo, Onsets, explain,
@@ -99,6 +99,55 @@ fn explain_says_what_a_restore_would_do() {
     assert_eq!(of_cart(moved(Some(3), Some(3)).backups_as_of(None)), RestoreEffect::Unknown);
     let node = json!({"apiVersion":"v1","kind":"Node","metadata":{"name":"n1"}});
     assert_eq!(effect(World::new().runs(vec![node]), "Node", "", "n1"), RestoreEffect::NeverRestored);
+}
+
+/// One kind, what is backed up of it, what runs, and what a restore does without and with `existingResourcePolicy: update`.
+#[test]
+fn a_restore_does_to_each_object_what_velero_and_the_api_server_let_it() {
+    use RestoreEffect::{Create, Merge, NeverRestored, Overwrite, Provisioned, Refused, SkipDiffers, SkipSame, Unknown};
+    let of = |api: &str, kind: &str, more: Value| {
+        let mut v = json!({"apiVersion":api,"kind":kind,"metadata":{"name":"x","namespace":"shop"}});
+        v.as_object_mut().expect("a mapping").extend(more.as_object().expect("a mapping").clone());
+        v
+    };
+    let pod = |phase: &str, image: &str| of("v1", "Pod", json!({"spec":{"image":image},"status":{"phase":phase}}));
+    let job = |status: Value| of("batch/v1", "Job", json!({"spec":{"a":1},"status":status}));
+    let done = || json!({"completionTime":"2026-03-01T00:00:00Z"});
+    let map = |value: &str| of("v1", "ConfigMap", json!({"data":{"k":value}}));
+    let sealed = |value: &str| of("v1", "ConfigMap", json!({"data":{"k":value},"immutable":true}));
+    let account = |secret: &str| of("v1", "ServiceAccount", json!({"secrets":[{"name":secret}]}));
+    let pvc = |size: &str| of("v1", "PersistentVolumeClaim", json!({"spec":{"resources":{"requests":{"storage":size}}}}));
+    let volume =
+        |policy: &str| json!({"apiVersion":"v1","kind":"PersistentVolume","metadata":{"name":"x"},"spec":{"persistentVolumeReclaimPolicy":policy}});
+    let rows = [
+        (map("1"), None, [Create, Create]),
+        (map("1"), Some(map("1")), [SkipSame, SkipSame]),
+        (map("1"), Some(map("2")), [SkipDiffers, Overwrite]),
+        (sealed("1"), Some(sealed("2")), [SkipDiffers, Refused]),
+        (account("a"), Some(account("b")), [Merge, Merge]),
+        (pod("Running", "a"), None, [Create, Create]),
+        (pod("Running", "a"), Some(pod("Running", "b")), [SkipDiffers, Refused]),
+        (pod("Succeeded", "a"), None, [NeverRestored, NeverRestored]),
+        (pod("Failed", "a"), Some(pod("Running", "b")), [NeverRestored, NeverRestored]),
+        (job(done()), None, [NeverRestored, NeverRestored]),
+        (job(json!({"active":1})), None, [Create, Create]),
+        (pvc("1Gi"), Some(pvc("2Gi")), [SkipDiffers, Unknown]),
+        (volume("Delete"), None, [Provisioned, Provisioned]),
+        (volume("Retain"), None, [Create, Create]),
+    ];
+    for (n, (copy, live, want)) in rows.into_iter().enumerate() {
+        let id = crate::verdict::world::take(copy.clone()).id;
+        let world = World::new().backup(Snapshot::new("b", "01:00").holding(vec![copy.clone()]).volumes(Vec::new()));
+        // The kind is served, whether or not there is such an object.
+        let mut other = copy.clone();
+        other["metadata"]["name"] = "other".into();
+        let world = world.runs([other].into_iter().chain(live).collect());
+        let told = explain(&world.inputs(), &world.judge(), &id).expect("known");
+        assert_eq!([told.restore, told.restore_with_update], want, "row {n}: {copy}");
+    }
+    let unread = World::new().runs(vec![map("1")]).backup(Snapshot::new("b", "01:00").holding(vec![volume("Retain")]));
+    let id = ObjectId::new("", "PersistentVolume", None, "x");
+    assert_eq!(explain(&unread.inputs(), &unread.judge(), &id).expect("known").restore, Unknown, "how its bytes are kept was not read");
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::object::ObjectId;
+use crate::object::{Object, ObjectId};
 
-/// Kinds that Velero does not restore (pkg/restore `nonRestorableResources`).
+/// Kinds that Velero does not restore (pkg/controller/restore_controller.go `nonRestorableResources`).
 const NEVER_RESTORED: [(&str, &str); 9] = [
     ("", "Node"),
     ("", "Event"),
@@ -20,6 +20,16 @@ const NEVER_RESTORED: [(&str, &str); 9] = [
 /// Whether an object is of a kind that is never restored.
 pub(super) fn by_kind(id: &ObjectId) -> bool {
     NEVER_RESTORED.iter().any(|(group, kind)| id.gk.is(group, kind))
+}
+
+/// Whether an object had come to its end when it was backed up: Velero restores no Job with a completion time and no Pod that succeeded or failed
+/// (pkg/restore/restore.go `isCompleted`). Their phase is read with the object, as its status is no content.
+pub(super) fn completed(object: &Object) -> bool {
+    match (&*object.id.gk.group, &*object.id.gk.kind) {
+        ("", "Pod") => matches!(object.meta.phase.as_deref(), Some("Succeeded" | "Failed")),
+        ("batch", "Job") => object.meta.phase.as_deref() == Some("Complete"),
+        _ => false,
+    }
 }
 
 /// Whether Kubernetes makes an object by itself, so that Velero leaves it out of restores: mirror Pods (pkg/restore/restore.go), managed
