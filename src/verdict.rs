@@ -52,7 +52,7 @@ use jiff::Timestamp;
 pub use confirm::Suspect;
 pub use explain::{Explanation, explain};
 pub use memo::{Memo, MemoStats};
-pub use onsets::{ClosedWindow, Onsets};
+pub use onsets::{ClosedWindow, KeptProof, Onsets};
 
 use crate::{
     config::Config,

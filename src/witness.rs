@@ -23,7 +23,8 @@ pub use restore::{Restore, ToldBy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 pub use side::{
-    Entry, ListedObject, RestoreAction, RestoreFiles, RestoredItem, Results, Side, SideFiles, VolumeAsk, VolumeCopy, VolumeMethod, VolumeOutcome,
+    Entry, ListedObject, RestoreAction, RestoreFiles, RestoredItem, RestoredVolume, Results, Side, SideFiles, VolumeAsk, VolumeCopy, VolumeMethod,
+    VolumeOutcome,
 };
 
 use crate::{

@@ -47,7 +47,7 @@ pub struct File {
     pub stale_after: Option<String>,
     /// Where bare mirrors are kept. Default: `snapgap` in the user's cache folder.
     pub cache_dir: Option<PathBuf>,
-    /// Where the daemon keeps onset times. Without it they are kept in memory only.
+    /// Where the daemon keeps onset times and what restores proved. Without it they are kept in memory only.
     pub state_file: Option<PathBuf>,
 }
 

@@ -233,8 +233,8 @@ families! {
             "for claims whose bytes no backup has";
         LAYER_PROVEN "snapgap_layer_proven_restore_timestamp_seconds" Gauge ["layer"] "Unix time" "3" Report Stable
             "When the last restore ran that proves a layer; of its namespaces the one whose proof is oldest." "until all namespaces of the layer are proven";
-        PROVEN_NAMESPACES "snapgap_proven_namespaces" Gauge ["layer" "proven"] "namespaces" "6" Report Stable
-            "Namespaces by whether a restore ever proved that they can be brought back." "for layers without namespaces";
+        PROVEN_NAMESPACES "snapgap_proven_namespaces" Gauge ["layer" "proven"] "namespaces" "9" Report Stable
+            "Namespaces by whether a restore ever proved that they can be brought back: `true`, `manifests` if the bytes of their claims never were, `false`." "for layers without namespaces";
         NAMESPACE_PROVEN "snapgap_namespace_proven_restore_timestamp_seconds" Gauge ["resource_namespace"] "Unix time" "N + 1" Report Stable
             "When the last restore ran that proves a namespace; of the folded ones the one whose proof is oldest." "if none does, or not for all that are folded";
     }

@@ -125,7 +125,8 @@ pub fn of(e: &Explanation) -> Evidence {
         let last = match (proof.at, &proof.restore, &proof.backup) {
             (Some(at), Some(restore), backup) => {
                 let of = backup.as_ref().map(|b| format!(" of {}", clean(b))).unwrap_or_default();
-                format!("its namespace was brought back at {at} by restore {}{of}", clean(restore))
+                let part = if proof.with_bytes < proof.proven { ", its manifests only" } else { "" };
+                format!("its namespace was brought back at {at} by restore {}{of}{part}", clean(restore))
             }
             _ => "no restore ever proved its namespace".to_owned(),
         };

@@ -1,11 +1,12 @@
 //! Readers for what Velero writes beside an archive: results, volumes, restored items. pure
 //!
 //! Sources: pkg/persistence/object_store_layout.go (names), pkg/util/results and pkg/util/logging/log_counter_hook.go (results),
-//! internal/volume/volumes_information.go (volumes), pkg/restore/request.go (restored items). What is odd is passed over, never an error:
+//! internal/volume/volumes_information.go (volumes of both), pkg/restore/request.go (restored items). What is odd is passed over, never an error:
 //! only a file that is no gzip or no JSON of the right shape counts as unreadable.
 
 mod items;
 mod results;
+mod returned;
 #[cfg(test)]
 mod tests;
 mod volumes;
@@ -15,6 +16,7 @@ use std::io::Read;
 use flate2::bufread::MultiGzDecoder;
 use serde_json::Value;
 
+pub use returned::{of_data_download, of_pod_volume_restore};
 pub use volumes::{of_data_upload, of_pod_volume_backup};
 
 use crate::witness::{Failure, RestoreFiles, Side, SideFiles};
@@ -77,17 +79,20 @@ pub enum RestoreFile {
     Results,
     /// What was done to each object.
     ResourceList,
+    /// Whose bytes were brought back.
+    VolumeInfo,
 }
 
 impl RestoreFile {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Results, Self::ResourceList];
+    pub const ALL: [Self; 3] = [Self::Results, Self::ResourceList, Self::VolumeInfo];
 
     /// The file's name in the folder of its restore.
     pub fn name(self, restore: &str) -> String {
         match self {
             Self::Results => format!("restore-{restore}-results.gz"),
             Self::ResourceList => format!("restore-{restore}-resource-list.json.gz"),
+            Self::VolumeInfo => format!("{restore}-volumeinfo.json.gz"),
         }
     }
 
@@ -96,6 +101,7 @@ impl RestoreFile {
         match self {
             Self::Results => "RestoreResults",
             Self::ResourceList => "RestoreResourceList",
+            Self::VolumeInfo => "RestoreVolumeInfo",
         }
     }
 }
@@ -119,7 +125,7 @@ impl SideFiles {
 impl RestoreFiles {
     /// The files of a restore, none of them read yet.
     pub fn of(name: &str) -> Self {
-        Self { name: name.into(), results: Side::Unread, items: Side::Unread }
+        Self { name: name.into(), results: Side::Unread, items: Side::Unread, volumes: Side::Unread }
     }
 
     /// Takes one file in.
@@ -127,6 +133,7 @@ impl RestoreFiles {
         match file {
             RestoreFile::Results => self.results = read(name, fetched, results::results),
             RestoreFile::ResourceList => self.items = read(name, fetched, items::items),
+            RestoreFile::VolumeInfo => self.volumes = read(name, fetched, returned::infos),
         }
     }
 }

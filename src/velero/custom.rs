@@ -17,7 +17,7 @@ use reader::Reader;
 use super::beside;
 use crate::{
     object::{EXCLUDE_LABEL, Text},
-    witness::{Diagnostic, VolumeCopy},
+    witness::{Diagnostic, RestoredVolume, VolumeCopy},
 };
 
 /// What every object of Velero has.
@@ -199,6 +199,8 @@ pub struct Objects {
     pub deletions: Vec<DeleteRequest>,
     /// Attempts to copy volumes.
     pub attempts: Vec<Attempt>,
+    /// Volumes that restores brought back, by the label and the uid of their restore.
+    pub returns: Vec<(Text, Option<Text>, RestoredVolume)>,
     /// Reports of Kymaros.
     pub kymaros: Vec<KymarosReport>,
     /// Namespaces labelled `velero.io/exclude-from-backup=true`, if namespaces were among the objects: Velero leaves them out of every
@@ -210,6 +212,9 @@ pub struct Objects {
 
 /// Label by which Velero's objects name their backup: [`super::label::valid_name`] of its name.
 const BACKUP_LABEL: &str = "velero.io/backup-name";
+
+/// Labels by which they name their restore; a long name is cut and hashed as well, the uid is not.
+const RESTORE_LABELS: [&str; 2] = ["velero.io/restore-name", "velero.io/restore-uid"];
 
 /// The API group of Kymaros.
 pub const KYMAROS: &str = "restore.kymaros.io";
@@ -237,6 +242,12 @@ pub fn read<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Objects {
             ("velero.io", "DataUpload") => {
                 let backup = reader.label(BACKUP_LABEL);
                 found.attempts.extend(attempt(&mut reader, backup, beside::of_data_upload(object)));
+                continue;
+            }
+            ("velero.io", "PodVolumeRestore" | "DataDownload") => {
+                let [restore, uid] = RESTORE_LABELS.map(|key| reader.label(key));
+                let volume = if kind == "DataDownload" { beside::of_data_download(object) } else { beside::of_pod_volume_restore(object) };
+                found.returns.extend(restore.map(|r| (r, uid, volume)));
                 continue;
             }
             (KYMAROS, "RestoreTest") => {

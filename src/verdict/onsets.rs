@@ -1,11 +1,14 @@
-//! What has to outlive one report: since when each finding was seen, which tips were seen, how long closed windows were open. pure
+//! What has to outlive one report: since when each finding was seen, which tips were seen, how long closed windows were open, what restores proved. pure
 //!
 //! Serialisable: the daemon keeps it in its state file. Everything that Git, managedFields and backups date better is dated by them;
 //! this only fills what they leave open.
 
+mod proofs;
+
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
+pub use proofs::KeptProof;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -57,7 +60,7 @@ struct SeenTips {
     arrived: Vec<(Text, Observed)>,
 }
 
-/// First times, tips and closed windows. `Default` knows nothing, as on a first start.
+/// First times, tips, closed windows and proofs. `Default` knows nothing, as on a first start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Stored", into = "Stored")]
 pub struct Onsets {
@@ -65,6 +68,7 @@ pub struct Onsets {
     open: Vec<OpenWindow>,
     closed: Vec<ClosedWindow>,
     tips: BTreeMap<SourceName, SeenTips>,
+    proofs: Vec<KeptProof>,
 }
 
 /// The written form: lists in a fixed order, because JSON has no keys of several parts.
@@ -78,11 +82,14 @@ struct Stored {
     closed: Vec<ClosedWindow>,
     #[serde(default)]
     tips: BTreeMap<SourceName, SeenTips>,
+    #[serde(default)]
+    proofs: Vec<KeptProof>,
 }
 
 impl From<Stored> for Onsets {
     fn from(s: Stored) -> Self {
-        Self { drift: s.drift.into_iter().map(|d| (d.id, (d.drift, d.since))).collect(), open: s.open, closed: s.closed, tips: s.tips }
+        let drift = s.drift.into_iter().map(|d| (d.id, (d.drift, d.since))).collect();
+        Self { drift, open: s.open, closed: s.closed, tips: s.tips, proofs: s.proofs }
     }
 }
 
@@ -90,7 +97,7 @@ impl From<Onsets> for Stored {
     fn from(o: Onsets) -> Self {
         let mut drift: Vec<_> = o.drift.into_iter().map(|(id, (drift, since))| DriftOnset { id, drift, since }).collect();
         drift.sort_by(|a, b| a.id.cmp(&b.id));
-        Self { drift, open: o.open, closed: o.closed, tips: o.tips }
+        Self { drift, open: o.open, closed: o.closed, tips: o.tips, proofs: o.proofs }
     }
 }
 
@@ -115,6 +122,11 @@ impl Onsets {
         &self.closed
     }
 
+    /// What restores proved, whether or not they are still told: by namespace, newest first.
+    pub fn proofs(&self) -> &[KeptProof] {
+        &self.proofs
+    }
+
     /// Lets nothing be later than `now`: what was seen by a clock that ran ahead was seen by now at the latest.
     pub fn end_at(&mut self, now: Timestamp) {
         self.drift.values_mut().for_each(|(_, since)| *since = (*since).min(now));
@@ -123,6 +135,9 @@ impl Onsets {
         }
         for window in &mut self.closed {
             (window.opened, window.closed) = (window.opened.min(now), window.closed.min(now));
+        }
+        for proof in &mut self.proofs {
+            (proof.began, proof.at) = (proof.began.min(now), proof.at.min(now));
         }
         for seen in self.tips.values_mut() {
             if let Some((_, at)) = &mut seen.last {
@@ -157,6 +172,7 @@ impl Onsets {
         self.drift = drift;
         self.advance_windows(report, now);
         self.advance_tips(report, now);
+        proofs::advance(&mut self.proofs, report, now);
         learned
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::RestoreFiles;
+use super::{RestoreFiles, RestoredVolume};
 use crate::object::Text;
 
 /// Who tells of a restore.
@@ -12,7 +12,7 @@ use crate::object::Text;
 pub enum ToldBy {
     /// A Restore object in this cluster.
     Velero,
-    /// The bucket alone: another cluster made it, or its object is gone.
+    /// The bucket alone: another cluster made it, or its object is gone. What it was asked for is not known.
     Bucket,
     /// A report of Kymaros, which restores into a sandbox and looks whether it works.
     Kymaros,
@@ -33,7 +33,7 @@ pub struct Restore {
     pub started: Option<Timestamp>,
     /// When it was done.
     pub completed: Option<Timestamp>,
-    /// Counts from the status.
+    /// Counts from the status, or from the file of results.
     pub errors: u64,
     /// Counts from the status.
     pub warnings: u64,
@@ -41,6 +41,8 @@ pub struct Restore {
     pub mapping: BTreeMap<Text, Text>,
     /// Why it brought back a part only, if it was asked for one: a filter other than by namespace.
     pub part: Option<String>,
+    /// Volumes whose bytes it brought back, as PodVolumeRestores and DataDownloads in the cluster tell.
+    pub volumes: Vec<RestoredVolume>,
     /// Namespaces that were tested; Kymaros only.
     pub tested: Vec<Text>,
     /// What Velero wrote in the bucket.

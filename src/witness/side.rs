@@ -75,8 +75,10 @@ pub struct Results {
     pub errors: Vec<Entry>,
     /// Warnings.
     pub warnings: Vec<Entry>,
-    /// Entries beyond those that are kept.
-    pub untold: u64,
+    /// Errors beyond those that are kept.
+    pub untold_errors: u64,
+    /// Warnings beyond those that are kept.
+    pub untold_warnings: u64,
 }
 
 /// One error or warning.
@@ -185,6 +187,25 @@ pub struct RestoreFiles {
     pub results: Side<Results>,
     /// `restore-<name>-resource-list.json.gz`: what was done to each object.
     pub items: Side<Vec<RestoredItem>>,
+    /// `<name>-volumeinfo.json.gz`: whose bytes it brought back; written since Velero 1.14.
+    pub volumes: Side<Vec<RestoredVolume>>,
+}
+
+/// The bytes of one claim that a restore set out to bring back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestoredVolume {
+    /// Namespace that the claim was restored into.
+    pub namespace: Text,
+    /// The claim, if it is told.
+    pub claim: Option<Text>,
+    /// uid of the claim, if that is told instead.
+    pub claim_uid: Option<Text>,
+    /// How.
+    pub method: Option<VolumeMethod>,
+    /// How it ended; `None` if only the end of the restore as a whole tells.
+    pub outcome: Option<VolumeOutcome>,
+    /// Bytes, if they are told.
+    pub bytes: Option<u64>,
 }
 
 /// What a restore did to one object.

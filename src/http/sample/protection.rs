@@ -61,7 +61,7 @@ pub(super) fn restores() -> Vec<RestoreReport> {
         by: "velero".into(),
         backup: text("daily-20261123020000"),
         phase: text("Completed"),
-        here: true,
+        here: Some(true),
         started: Some(ago(minutes)),
         completed: Some(ago(minutes - 1)),
         created: Some(created),
@@ -69,16 +69,27 @@ pub(super) fn restores() -> Vec<RestoreReport> {
         skipped: Some(skipped),
         failed: Some(0),
         proves: proves.iter().map(|n| (*n).into()).collect(),
+        with_bytes: Vec::new(),
         why: why.into(),
     };
     vec![
         one("drill-2", 300, 0, 31, &[], "it proves nothing: everything was there already: 31 skipped, 0 left alone because they differ or failed"),
-        one("drill-1", 2900, 31, 0, &["shop"], "it made 31 objects that were not there"),
+        one(
+            "drill-1",
+            2900,
+            31,
+            0,
+            &["shop"],
+            "it made 31 objects that were not there; manifests only: that the bytes of its 2 claims came back nothing shows",
+        ),
     ]
 }
 
 pub(super) fn proofs() -> Vec<ProofReport> {
     let one = |of: ProofOf, at: Option<i64>, proven: u64, namespaces: u64| ProofReport {
+        with_bytes_at: at.filter(|_| of != ProofOf::Namespace("shop".into())).map(ago),
+        with_bytes: proven.min(u64::from(of == ProofOf::Layer(Layer::Platform))),
+        remembered: false,
         of,
         at: at.map(ago),
         restore: at.and_then(|_| text("drill-1")),

@@ -46,11 +46,13 @@ fn claims(sheet: &mut Sheet, report: &Report, limits: &config::Metrics, kept: &K
 fn proofs(sheet: &mut Sheet, report: &Report, kept: &Kept) {
     // As with layers: one that was never proven leaves all that it is folded with without a proof.
     let mut folded: BTreeMap<&str, Option<Timestamp>> = BTreeMap::new();
-    for ProofReport { of, at, proven, namespaces, .. } in &report.proofs {
+    for ProofReport { of, at, proven, with_bytes, namespaces, .. } in &report.proofs {
         match of {
             ProofOf::Layer(layer) => {
                 sheet.time(&table::LAYER_PROVEN, &[layer.name()], *at);
-                for (word, count) in [("true", *proven), ("false", namespaces.saturating_sub(*proven))] {
+                let counts =
+                    [("true", *with_bytes), ("manifests", proven.saturating_sub(*with_bytes)), ("false", namespaces.saturating_sub(*proven))];
+                for (word, count) in counts {
                     sheet.put(&table::PROVEN_NAMESPACES, &[layer.name(), word], count as f64);
                 }
             }

@@ -244,6 +244,9 @@ fn claims_and_proofs_fold_the_namespaces_that_all_other_families_fold() {
         at: hours.map(|h| sample::now() - SignedDuration::from_hours(h)),
         restore: None,
         backup: None,
+        with_bytes_at: None,
+        remembered: false,
+        with_bytes: 1,
         proven: 1,
         namespaces: 1,
     };

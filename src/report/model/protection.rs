@@ -129,8 +129,9 @@ pub struct RestoreReport {
     pub backup: Option<Text>,
     /// Velero's phase, or the report's result; absent if only the bucket tells of it.
     pub phase: Option<Text>,
-    /// Whether it went into this cluster; if not, another cluster left it in the shared bucket.
-    pub here: bool,
+    /// Whether it went into this cluster. Not, if only the bucket tells of it: another cluster left it there, or its object is gone. Absent if the
+    /// Restores of this cluster were not read.
+    pub here: Option<bool>,
     /// When it began.
     pub started: Option<Timestamp>,
     /// When it was done.
@@ -145,6 +146,8 @@ pub struct RestoreReport {
     pub failed: Option<u64>,
     /// Namespaces of the backup that it proves.
     pub proves: Vec<Text>,
+    /// Those of them of which the bytes of every claim came back too, or that have no claims; of the others it proves the manifests only.
+    pub with_bytes: Vec<Text>,
     /// Why, or why not.
     pub why: String,
 }
@@ -168,12 +171,19 @@ pub struct ProofReport {
     pub of: ProofOf,
     /// When it was last proven; of several namespaces the one whose proof is oldest. Absent while not all of them are.
     pub at: Option<Timestamp>,
+    /// When it was last proven with the bytes of all its claims; of several namespaces the one whose proof is oldest. Absent while of some of them
+    /// only manifests were ever brought back.
+    pub with_bytes_at: Option<Timestamp>,
     /// The restore that proves it; of several namespaces the oldest.
     pub restore: Option<Text>,
     /// The backup that was restored.
     pub backup: Option<Text>,
+    /// Whether that restore is gone, and known from what the daemon keeps.
+    pub remembered: bool,
     /// Namespaces that are proven.
     pub proven: u64,
+    /// Those of them that are proven with the bytes of all their claims, or have none.
+    pub with_bytes: u64,
     /// Namespaces that there are.
     pub namespaces: u64,
 }

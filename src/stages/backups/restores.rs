@@ -15,7 +15,7 @@ use crate::{
     witness::{Failure, Live, RestoreFiles, Side},
 };
 
-/// Restores of one bucket that are read, those whose names come last: names end with the time.
+/// Restores of one bucket that are read, the newest.
 const MOST: usize = 200;
 
 /// How long after a failure files are tried again.
@@ -44,7 +44,7 @@ impl Shelf {
         };
         let mut before = std::mem::take(&mut self.known);
         let mut work = Vec::new();
-        for (name, listed) in listed.into_iter().rev().take(MOST) {
+        for (name, listed) in newest(listed) {
             match before.remove(&name) {
                 Some((same, files)) if same == listed && !failed(&files) => drop(self.known.insert(name, (listed, files))),
                 _ => work.push((name, listed)),
@@ -68,7 +68,17 @@ impl Shelf {
 }
 
 fn failed(files: &RestoreFiles) -> bool {
-    files.results.failure().is_some() || files.items.failure().is_some()
+    // A Velero before 1.14 knows no such file, and its kind of DownloadRequest is refused each time.
+    let of_volumes = files.volumes.failure().is_some_and(|f| &*f.reason != "download_failed");
+    files.results.failure().is_some() || files.items.failure().is_some() || of_volumes
+}
+
+/// The restores whose files were written last. A name says nothing of the time: only those that Velero's own command makes up end with it.
+fn newest(listed: BTreeMap<Text, Listed>) -> Vec<(Text, Listed)> {
+    let mut all: Vec<(Text, Listed)> = listed.into_iter().collect();
+    all.sort_by(|(a, one), (b, other)| (other.modified(), b).cmp(&(one.modified(), a)));
+    all.truncate(MOST);
+    all
 }
 
 /// What the listing does not hold is not there.
@@ -161,4 +171,23 @@ fn location(live: &Live, backup: &str) -> Option<String> {
     let own = |id: &crate::object::ObjectId| id.gk.is("velero.io", "Backup") && &*id.name == backup;
     let object = live.controllers.iter().find(|(id, _)| own(id)).map(|(_, object)| object)?;
     Some(object.pointer("/spec/storageLocation")?.as_str()?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::velero::store::listing::StoredFile;
+
+    #[test]
+    fn the_newest_restores_are_read_whatever_their_names() {
+        let of = |minute: i64| {
+            let modified = Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute);
+            let file = StoredFile { size: 1, tag: String::new(), etag: None, modified };
+            Listed { files: [("f".to_owned(), file)].into() }
+        };
+        let mut listed: BTreeMap<Text, Listed> = (0..300).map(|n| (format!("zz-{n:03}").into(), of(n))).collect();
+        listed.insert("aa".into(), of(1000));
+        let kept = newest(listed);
+        assert_eq!((kept.len(), &*kept[0].0, &*kept[1].0, &*kept[199].0), (200, "aa", "zz-299", "zz-101"));
+    }
 }

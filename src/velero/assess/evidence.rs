@@ -82,6 +82,10 @@ pub(super) fn remarks(backup: &Backup) -> Vec<Remark> {
         Side::Failed(failure) if backup.errors > 0 => {
             out.push(Remark::new("errors_unread", format!("what it failed on cannot be said: {}", failure.message)));
         }
+        Side::Read(results) if results.untold_errors > 0 => {
+            let message = format!("{} more errors than are kept: what it failed on besides cannot be said", results.untold_errors);
+            out.push(Remark::new("errors_unread", message));
+        }
         Side::Absent if backup.errors > 0 => out.push(Remark::new("errors_unread", "what it failed on is not written beside its archive")),
         _ => {}
     }

@@ -14,15 +14,14 @@ const MOST: usize = 2000;
 /// Reads a results file.
 pub(super) fn results(file: &Value) -> Option<Results> {
     let file = file.as_object()?;
-    let mut untold = 0;
-    let mut part = |key: &str| {
+    let part = |key: &str| {
         let mut found = entries(file.get(key));
-        untold += found.len().saturating_sub(MOST) as u64;
+        let untold = found.len().saturating_sub(MOST) as u64;
         found.truncate(MOST);
-        found
+        (found, untold)
     };
-    let (errors, warnings) = (part("errors"), part("warnings"));
-    Some(Results { errors, warnings, untold })
+    let ((errors, untold_errors), (warnings, untold_warnings)) = (part("errors"), part("warnings"));
+    Some(Results { errors, warnings, untold_errors, untold_warnings })
 }
 
 fn entries(part: Option<&Value>) -> Vec<Entry> {

@@ -56,7 +56,7 @@ fn a_crowd_of_errors_is_counted_and_not_kept() {
     let many: Vec<String> = (0..5000).map(|n| format!(" message: /m{n}")).collect();
     let read = side(SideFile::Results, &json!({"errors": {"velero": many}}));
     let results = read.results.read().expect("read");
-    assert_eq!((results.errors.len(), results.untold), (2000, 3000));
+    assert_eq!((results.errors.len(), results.untold_errors, results.untold_warnings), (2000, 3000, 0));
 }
 
 #[test]
@@ -146,6 +146,50 @@ fn what_a_restore_did_to_each_object_is_read_line_by_line() {
 }
 
 #[test]
+fn whose_bytes_a_restore_brought_back_its_volume_info_says_as_far_as_it_knows() {
+    let row = |more: Value| {
+        let mut row = json!({"pvcName": "data", "pvcNamespace": "shop-drill", "snapshotDataMoved": false});
+        row.as_object_mut().expect("a mapping").extend(more.as_object().expect("a mapping").clone());
+        row
+    };
+    let rows = [
+        (json!({"restoreMethod":"PodVolumeRestore","pvrInfo":{"size":7,"podName":"db-0","volumeName":"data"}}), "PodVolume Some(Succeeded) Some(7)"),
+        // Velero leaves a size of none out.
+        (json!({"restoreMethod":"PodVolumeRestore","pvrInfo":{"podName":"db-0","volumeName":"data"}}), "PodVolume Some(Succeeded) Some(0)"),
+        (json!({"restoreMethod":"CSISnapshot","snapshotDataMoved":true,"snapshotDataMovementInfo":{"operationID":"dd-1"}}), "DataMovement None None"),
+        (json!({"restoreMethod":"CSISnapshot","pvName":"pvc-1","csiSnapshotInfo":{"size":5}}), "CsiSnapshot Some(Succeeded) Some(5)"),
+        (json!({"restoreMethod":"CSISnapshot","csiSnapshotInfo":{"size":5}}), "CsiSnapshot None Some(5)"),
+        (
+            json!({"restoreMethod":"NativeSnapshot","pvName":"pv-1","nativeSnapshotInfo":{"snapshotHandle":"s"}}),
+            "NativeSnapshot Some(Succeeded) None",
+        ),
+    ];
+    for (more, want) in rows {
+        let mut files = RestoreFiles::of("r");
+        files.take(RestoreFile::VolumeInfo, "f", Ok(Some(&zip(&json!([row(more)])))));
+        let [v] = &files.volumes.read().expect("read")[..] else { panic!("one row") };
+        assert_eq!((&*v.namespace, v.claim.as_deref()), ("shop-drill", Some("data")));
+        assert_eq!(format!("{:?} {:?} {:?}", v.method.expect("a method"), v.outcome, v.bytes), want);
+    }
+    let mut files = RestoreFiles::of("r");
+    files.take(RestoreFile::VolumeInfo, "f", Ok(Some(&zip(&json!(null)))));
+    assert_eq!(files.volumes, Side::Read(Vec::new()));
+    let labels = json!({"velero.io/pvc-uid": "u-claim"});
+    let object = |spec: Value, progress: Value| json!({"metadata":{"labels":labels},"spec":spec,"status":{"phase":"Completed","progress":progress}});
+    let pod = of_pod_volume_restore(&object(
+        json!({"pod":{"namespace":"shop-drill","name":"db-0"},"volume":"data"}),
+        json!({"totalBytes":4,"bytesDone":4}),
+    ));
+    assert_eq!(
+        (&*pod.namespace, pod.claim_uid.as_deref(), pod.outcome, pod.bytes),
+        ("shop-drill", Some("u-claim"), Some(VolumeOutcome::Succeeded), Some(4))
+    );
+    let moved =
+        of_data_download(&object(json!({"targetVolume":{"namespace":"shop-drill","pvc":"data","pv":""}}), json!({"totalBytes":4,"bytesDone":2})));
+    assert_eq!((moved.claim.as_deref(), moved.outcome), (Some("data"), Some(VolumeOutcome::Failed)));
+}
+
+#[test]
 fn a_file_that_cannot_be_read_says_why_and_quotes_nothing() {
     let whole = zip(&json!({"errors": {"velero": ["canary"]}}));
     let mut damaged = whole.clone();
@@ -181,6 +225,6 @@ fn names_follow_the_layout_of_a_bucket() {
     let names = SideFile::ALL.map(|f| f.name("b"));
     assert_eq!(names[..4], ["b-results.gz", "b-volumeinfo.json.gz", "b-podvolumebackups.json.gz", "b-volumesnapshots.json.gz"]);
     assert_eq!(names[4], "b-resource-list.json.gz");
-    assert_eq!(RestoreFile::ALL.map(|f| f.name("r")), ["restore-r-results.gz", "restore-r-resource-list.json.gz"]);
+    assert_eq!(RestoreFile::ALL.map(|f| f.name("r")), ["restore-r-results.gz", "restore-r-resource-list.json.gz", "r-volumeinfo.json.gz"]);
     assert!(SideFile::ALL.iter().filter(|f| f.download_kind().is_none()).eq([&SideFile::PodVolumeBackups]));
 }

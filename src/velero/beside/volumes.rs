@@ -12,7 +12,7 @@ use crate::{
 /// Label by which both kinds of attempts name the claim (pkg/apis/velero/v1/labels_annotations.go `PVCUIDLabel`).
 const CLAIM_UID: &str = "/metadata/labels/velero.io~1pvc-uid";
 
-fn text(value: &Value, pointer: &str) -> Option<Text> {
+pub(super) fn text(value: &Value, pointer: &str) -> Option<Text> {
     value.pointer(pointer).and_then(Value::as_str).filter(|t| !t.is_empty()).map(|t| cut(t).into())
 }
 
@@ -86,7 +86,7 @@ pub(super) fn pod_volume_backups(file: &Value) -> Option<Vec<VolumeCopy>> {
     Some(file.as_array()?.iter().map(of_pod_volume_backup).collect())
 }
 
-fn outcome(object: &Value) -> VolumeOutcome {
+pub(super) fn outcome(object: &Value) -> VolumeOutcome {
     let number = |key: &str| object.pointer(&format!("/status/progress/{key}")).and_then(Value::as_u64).unwrap_or_default();
     match object.pointer("/status/phase").and_then(Value::as_str) {
         // All bytes are there. None of none may be an empty volume or nothing at all: Velero calls it done, and `bytes` says so.
@@ -100,7 +100,7 @@ fn failed(object: &Value, outcome: VolumeOutcome) -> Option<String> {
     (outcome == VolumeOutcome::Failed).then(|| said(object, "/status/message").unwrap_or_else(|| "Velero does not say why".to_owned()))
 }
 
-fn bytes(object: &Value, outcome: VolumeOutcome) -> Option<u64> {
+pub(super) fn bytes(object: &Value, outcome: VolumeOutcome) -> Option<u64> {
     let total = object.pointer("/status/progress/totalBytes").and_then(Value::as_u64).filter(|n| *n > 0);
     total.or((outcome == VolumeOutcome::Succeeded).then_some(0))
 }

@@ -35,6 +35,11 @@ impl std::fmt::Debug for Bucket {
     }
 }
 
+/// A store's time; one beyond every calendar counts as the beginning of time.
+fn moment(millis: i64) -> jiff::Timestamp {
+    jiff::Timestamp::from_millisecond(millis).unwrap_or_default()
+}
+
 impl Bucket {
     /// Prepares a store. `secret` are credentials in Velero's form, `ca` a bundle besides the location's own; opening sends nothing yet.
     pub fn open(at: &Coordinates, secret: Option<&str>, ca: Option<&[u8]>) -> Result<Self, StoreError> {
@@ -93,7 +98,10 @@ impl Bucket {
                     return Err(Fault::TooLarge { what: "the listing".to_owned(), cap: MAX_FILES as u64 });
                 }
                 let tag = meta.e_tag.clone().unwrap_or_else(|| format!("{} {}", meta.size, meta.last_modified.timestamp_micros()));
-                files.push((below.to_owned(), StoredFile { size: meta.size, tag, etag: meta.e_tag }));
+                files.push((
+                    below.to_owned(),
+                    StoredFile { size: meta.size, tag, etag: meta.e_tag, modified: moment(meta.last_modified.timestamp_millis()) },
+                ));
             }
             Ok(files)
         };

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use crate::object::Text;
 
 /// A file of a backup or restore.
@@ -16,6 +18,8 @@ pub struct StoredFile {
     pub tag: String,
     /// The etag alone, for asking for this very content.
     pub etag: Option<String>,
+    /// When it was written, by the store's clock.
+    pub modified: Timestamp,
 }
 
 /// The files of one backup or restore, by their names within its folder.
@@ -32,6 +36,11 @@ impl Listed {
     /// The Backup object.
     pub fn marker(&self) -> Option<&StoredFile> {
         self.files.get(MARKER)
+    }
+
+    /// When the newest of its files was written.
+    pub fn modified(&self) -> Option<Timestamp> {
+        self.files.values().map(|f| f.modified).max()
     }
 
     /// The archive.
@@ -57,7 +66,7 @@ mod tests {
 
     #[test]
     fn files_are_sorted_by_backup() {
-        let file = |n: u64| StoredFile { size: n, tag: n.to_string(), etag: None };
+        let file = |n: u64| StoredFile { size: n, tag: n.to_string(), etag: None, modified: Timestamp::UNIX_EPOCH };
         let paths = ["a/velero-backup.json", "a/a.tar.gz", "a/a-logs.gz", "b/b.tar.gz", "stray", "c/d/e", "/x"];
         let found = group(paths.iter().zip(0..).map(|(p, n)| ((*p).to_owned(), file(n))));
         assert_eq!(found.keys().map(|k| &**k).collect::<Vec<_>>(), ["a", "b"]);

@@ -92,7 +92,11 @@ pub struct RestoreRow {
 
 impl RestoreRow {
     pub(in crate::http::page) fn new(restore: &RestoreReport, now: Timestamp) -> Self {
-        let place = if restore.here { "into this cluster" } else { "into another cluster" };
+        let place = match restore.here {
+            Some(true) => "into this cluster",
+            Some(false) => "told by the bucket alone: into another cluster, or its object is gone",
+            None => "told by the bucket alone",
+        };
         let of = [restore.backup.as_ref().map(|b| format!("of {}", shown(b))), Some(place.to_owned()), Some(format!("by {}", shown(&restore.by)))];
         let counts =
             [(restore.created, "made"), (restore.updated, "patched"), (restore.skipped, "skipped"), (restore.failed, "left alone or failed")];
@@ -100,7 +104,11 @@ impl RestoreRow {
             name: shown(&restore.name),
             href: restore.backup.as_deref().map(backup_href).unwrap_or_default(),
             of: of.into_iter().flatten().collect::<Vec<_>>().join(", "),
-            chip: if restore.proves.is_empty() { Chip::plain("proves nothing") } else { Chip::good("proof") },
+            chip: match (restore.proves.len(), restore.with_bytes.len()) {
+                (0, _) => Chip::plain("proves nothing"),
+                (proves, whole) if whole < proves => Chip::warn("manifests only"),
+                _ => Chip::good("proof"),
+            },
             at: When::new(now, restore.completed, "not known"),
             did: counts.iter().filter_map(|(n, word)| n.filter(|n| *n > 0).map(|n| format!("{n} {word}"))).collect(),
             why: cut(&restore.why, 400),
@@ -129,15 +137,17 @@ impl ProofRow {
             ProofOf::Backup(_) | ProofOf::Namespace(_) => return None,
         };
         let part = format!("{} of {}", proof.proven, count(proof.namespaces, "namespace", "namespaces"));
+        let gone = if proof.remembered { ", which is gone" } else { "" };
         Some(Self {
             of,
             chip: match proof.at {
+                Some(_) if proof.with_bytes < proof.namespaces => Chip::warn("manifests only"),
                 Some(_) => Chip::good("proven"),
                 None if proof.proven > 0 => Chip::warn("in part"),
                 None => Chip::plain("never proven"),
             },
             at: When::new(now, proof.at, "never"),
-            about: proof.restore.as_ref().map_or(part, |r| format!("oldest proof: {}", shown(r))),
+            about: proof.restore.as_ref().map_or(part, |r| format!("oldest proof: {}{gone}", shown(r))),
         })
     }
 }
