@@ -63,6 +63,7 @@ mod velero_breaks;
 mod velero_life;
 mod velero_matrix;
 mod velero_memory;
+mod velero_restores;
 mod velero_server;
 mod velero_stores;
 mod velero_volumes;

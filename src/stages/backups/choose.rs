@@ -119,7 +119,7 @@ fn settles(candidate: &Candidate<'_>) -> bool {
         (Outcome::Read(_), BackupState::Restorable) => true,
         // What it failed on, an older one may hold.
         (Outcome::Read(_), BackupState::Degraded) => {
-            let told = backup.side.results.read().is_some_and(|r| r.untold == 0) || backup.errors == 0 && backup.side.results == Side::Absent;
+            let told = backup.side.results.read().is_some_and(|r| r.untold_errors == 0) || backup.errors == 0 && backup.side.results == Side::Absent;
             told && backup.missing.iter().all(|m| m.held == Some(true))
         }
         _ => false,
@@ -225,7 +225,7 @@ mod tests {
         fn degraded(b: &mut Backup, held: Option<bool>, untold: u64) {
             let missed = |held| MissingObject { resource: None, namespace: None, name: "x".into(), held, message: String::new() };
             b.missing = held.into_iter().map(|h| missed(Some(h))).collect();
-            let results = Results { untold, ..Results::default() };
+            let results = Results { untold_errors: untold, ..Results::default() };
             b.side = Arc::new(SideFiles { results: Side::Read(results), ..SideFiles::default() });
         }
         let of = |change| chosen(&[Outcome::Unread, read(), read()], [S::Restorable, S::Degraded, S::Restorable], change, ReadBackups::Newest);

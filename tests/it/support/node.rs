@@ -171,15 +171,47 @@ impl<'a> Node<'a> {
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace, "annotations": annotations}, "spec": {
             "nodeName": NODE, "volumes": volumes, "containers": [{"name": "main", "image": "example.com/app:1", "volumeMounts": mounts}]}});
         self.plane.apply(&pod.to_string());
-        let uid = self.plane.kubectl(&["get", "pod", name, "-n", namespace, "-o", "jsonpath={.metadata.uid}"]);
+        self.mount(namespace, name, claims);
+        let running = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}).to_string();
+        self.plane.kubectl(&["patch", "pod", name, "-n", namespace, "--subresource=status", "--type=merge", "-p", &running]);
+    }
+
+    /// Mounts claims into the folder of a Pod, where a kubelet has them.
+    fn mount(&self, namespace: &str, pod: &str, claims: &[&str]) {
+        let uid = self.plane.kubectl(&["get", "pod", pod, "-n", namespace, "-o", "jsonpath={.metadata.uid}"]);
         for claim in claims {
             let handle = format!("{namespace}-{claim}");
             let place = self.folder.path().join("pods").join(&uid).join("volumes/kubernetes.io~csi").join(&handle);
             fs::create_dir_all(&place).expect("a folder");
             std::os::unix::fs::symlink(self.folder.path().join("volumes").join(&handle), place.join("mount")).expect("a link");
         }
-        let running = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}).to_string();
-        self.plane.kubectl(&["patch", "pod", name, "-n", namespace, "--subresource=status", "--type=merge", "-p", &running]);
+    }
+
+    /// Takes a Pod that a restore made, with claims that it made too: gives the claims empty volumes, and brings the Pod to where Velero's init container
+    /// runs and waits for their bytes.
+    pub fn adopt(&self, namespace: &str, name: &str, claims: &[&str]) {
+        for claim in claims {
+            let handle = format!("{namespace}-{claim}");
+            fs::create_dir(self.folder.path().join("volumes").join(&handle)).expect("a volume");
+            self.plane.apply(&volume(&handle, &csi(&handle), namespace, claim).to_string());
+            eventually(&format!("claim {claim} is bound"), PATIENCE, || {
+                self.plane.kubectl(&["get", "pvc", claim, "-n", namespace, "-o", "jsonpath={.status.phase}"]) == "Bound"
+            });
+        }
+        self.mount(namespace, name, claims);
+        let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name, "namespace": namespace},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": NODE}});
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/binding");
+        self.plane.kubectl_with(&["create", "--raw", &path], &binding.to_string());
+        let waits = json!({"name": "restore-wait", "image": "example.com/velero:1.18.2", "imageID": "", "ready": false, "restartCount": 0, "state": {"running": {}}});
+        let scheduled = json!([{"type": "PodScheduled", "status": "True"}]);
+        let status = json!({"status": {"phase": "Pending", "conditions": scheduled, "initContainerStatuses": [waits]}}).to_string();
+        self.plane.kubectl(&["patch", "pod", name, "-n", namespace, "--subresource=status", "--type=merge", "-p", &status]);
+    }
+
+    /// The file of a claim.
+    pub fn file(&self, namespace: &str, claim: &str, name: &str) -> PathBuf {
+        self.folder.path().join("volumes").join(format!("{namespace}-{claim}")).join(name)
     }
 
     /// The logs of what runs here, for a test that fails.
