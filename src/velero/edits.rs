@@ -154,7 +154,7 @@ mod tests {
         let moved = json!({"labels":{"velero.io/volume-snapshot-name":"v"},"annotations":{"velero.io/volume-snapshot-name":"v","velero.io/data-upload-name":"velero/b-x"}});
         let marked = |annotation: &str| json!({"metadata":{"annotations":{annotation:"true"}},"spec":{}});
         let bare = json!({"metadata":{},"spec":{}});
-        let rows: Vec<(&str, (&str, &str), Value, Value, bool)> = vec![
+        let rows = [
             ("a snapshot", CLAIM, plain(), claim(snapshot.clone(), json!({})), true),
             ("a snapshot whose bytes are moved", CLAIM, plain(), claim(moved.clone(), json!({})), true),
             ("no CSI volume", CLAIM, plain(), claim(json!({"annotations":{"backup.velero.io/skipped-no-csi-pv":"true"}}), json!({})), true),

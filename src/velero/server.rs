@@ -26,7 +26,7 @@ impl Server {
     fn in_container(container: &Value) -> Self {
         let env = container.get("env").and_then(Value::as_array).into_iter().flatten();
         // Of a name that is there twice the last one counts.
-        let zone = env.filter(|e| e.get("name").and_then(Value::as_str) == Some("TZ")).last();
+        let zone = env.rev().find(|e| e.get("name").and_then(Value::as_str) == Some("TZ"));
         let zone = zone.and_then(|e| e.get("value")?.as_str()).map(local);
         let flag = "--store-validation-frequency";
         let all: Vec<&str> = words(container).collect();
