@@ -257,13 +257,15 @@ pub fn run_blocking(job: &Job, folder: &Folder, cancel: &AtomicBool) -> Result<R
     Err(SandboxError::NoConfinement("every means breaks off half-way".into()))
 }
 
-/// Whether a program died of its memory limit. Go says so in words; a kernel that is out of memory kills.
+/// Whether a program died of its memory limit. Go says so in words, or its own collector stumbles over a page that it did not get (a fault of the
+/// program's own code begins with `panic:`); a kernel that is out of memory kills.
 fn out_of_memory(ran: &Ran, signal: Option<i32>) -> bool {
     if ran.code == Some(0) {
         return false;
     }
     let text = String::from_utf8_lossy(&ran.stderr);
     signal == Some(nix::libc::SIGKILL)
+        || text.starts_with("SIGSEGV: segmentation violation")
         || ["out of memory", "cannot allocate memory", "Cannot allocate memory", "failed to reserve page"].iter().any(|m| text.contains(m))
 }
 
@@ -276,6 +278,25 @@ mod tests {
         assert_eq!(Layers::default().to_string(), "none");
         assert_eq!(Layers::only(&[Layer::Seccomp, Layer::Netns]).to_string(), "netns+seccomp");
         assert_eq!(Layers::all().to_string(), "netns+mountns+landlock+seccomp");
+    }
+
+    #[test]
+    fn what_died_of_its_memory_limit_is_told_from_what_failed() {
+        let ran =
+            |code: i32, text: &str| Ran { stdout: Vec::new(), stderr: text.into(), code: Some(code), held: Layers::default(), broken: Vec::new() };
+        let collector =
+            "SIGSEGV: segmentation violation\nPC=0x436cfd m=2 sigcode=1 addr=0x0\n\ngoroutine 0 gp=0x1 m=2 [idle]:\nruntime.(*spanQueue).tryDrain";
+        let own = "panic: runtime error: invalid memory address or nil pointer dereference\n[signal SIGSEGV: segmentation violation]";
+        for (ran, signal, died) in [
+            (ran(2, "fatal error: runtime: out of memory"), None, true),
+            (ran(2, collector), None, true),
+            (ran(2, own), None, false),
+            (ran(1, "Error: accumulating resources"), None, false),
+            (ran(0, "out of memory, says a chart"), None, false),
+            (ran(1, ""), Some(nix::libc::SIGKILL), true),
+        ] {
+            assert_eq!(out_of_memory(&ran, signal), died, "{ran:?}");
+        }
     }
 
     #[test]

@@ -135,7 +135,8 @@ impl BackupStage {
         }
         let wait = self.mark_next(&mut judged, now);
         self.more = wait || self.stores.iter().any(|s| s.has_more(now)) || self.velero_has_more(&judged, now);
-        self.more |= self.downloads.is_some() && self.asked.has_more(&restores::untold(live, namespace, &restores), now);
+        let answers = self.downloads.as_ref().is_some_and(|d| !d.is_silent(now));
+        self.more |= answers && self.asked.has_more(&restores::untold(live, namespace, &restores), now);
         (self.conclude(judged.assessed.backed_up, live, failure, now), reads)
     }
 
@@ -153,7 +154,7 @@ impl BackupStage {
         let gone = self.stores.iter().filter(|s| s.failure().is_some() && !told(s)).filter_map(StoreStage::as_of).min();
         let known = live.as_of.or(listed).or_else(|| self.files.is_known().then_some(now));
         backed_up.as_of = if blind { None } else { known.map(|at| gone.map_or(at, |gone| gone.min(at))) };
-        let away = self.stores.iter().filter(|s| s.as_of().is_some()).find_map(StoreStage::failure).cloned();
+        let away = self.stores.iter().find_map(StoreStage::failure).cloned();
         backed_up.failure = failure.or(unlisted).or_else(|| unread(live)).or(away);
         if backed_up.failure.is_some() {
             // What was known stays known, marked with its age.
@@ -175,13 +176,12 @@ impl BackupStage {
             told.extend(store.tell(claimed).into_iter().map(|t| (Source::Store(n), t)));
         }
         // A file wins over a store, and both over Velero: that is asked only of what nobody tells of, or whose store does not answer.
-        let (given, stored) = told.split_at(files);
-        let named: Vec<&Text> = given.iter().map(|(_, t)| &t.name).collect();
-        let stored: Vec<(Source, FileBackup)> = stored.iter().filter(|(_, t)| !named.contains(&&t.name)).cloned().collect();
-        told.truncate(files);
+        let mut stored = told.split_off(files);
+        stored.retain(|(_, t)| !told.iter().any(|(_, given)| given.name == t.name));
         let mut open = Vec::new();
         if let Some(downloads) = &mut self.downloads {
-            let silent = |t: &FileBackup| t.object.is_none() && t.content.as_ref().is_err_and(|f| &*f.reason != velero::assess::DATA_GONE);
+            let says = [velero::assess::DATA_GONE, NOT_YET_READ];
+            let silent = |t: &FileBackup| t.object.is_none() && t.content.as_ref().is_err_and(|f| !says.contains(&&*f.reason));
             let known = |b: &custom::Backup| {
                 told.iter().any(|(_, t)| t.name == b.head.name) || stored.iter().any(|(_, t)| t.name == b.head.name && !silent(t))
             };
@@ -220,7 +220,7 @@ impl BackupStage {
             let readable: Option<(&Outcome, bool)> = match source {
                 Source::File(n) => self.files.readable(*n),
                 Source::Store(n) => self.stores[*n].readable(name).map(|o| (o, false)),
-                Source::Velero(n) => self.downloads.as_ref().map(|d| (d.readable(&judged.open[*n]), false)),
+                Source::Velero(n) => self.downloads.as_ref().filter(|d| !d.is_silent(now)).map(|d| (d.readable(&judged.open[*n]), false)),
             };
             let Some((outcome, asked_for)) = readable else { continue };
             places.push(at);

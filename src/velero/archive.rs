@@ -11,7 +11,7 @@ mod inflate;
 mod tarball;
 #[cfg(test)]
 mod tests;
-mod weight;
+pub(crate) mod weight;
 pub mod write;
 
 use std::{collections::HashSet, io::Read, sync::Arc};
@@ -57,10 +57,18 @@ enum Place<'a> {
     Unsafe,
 }
 
+/// Bytes of text of one archive that may stay in memory where the cache folder does not take them.
+const MAX_SPILT: u64 = 256 << 20;
+
 /// Decides what stays in memory of each object that is read.
 pub trait Keep {
     /// Takes an object in its turn.
     fn keep(&mut self, object: Reduced) -> Arc<Object>;
+
+    /// Bytes of text that had to stay in memory although they were to lie elsewhere.
+    fn spilt(&self) -> u64 {
+        0
+    }
 }
 
 /// Keeps every object whole.
@@ -120,6 +128,7 @@ fn blame(problem: Problem, tarball: Tarball) -> Problem {
             | Problem::TooManyEntries(_)
             | Problem::TooDamaged(_)
             | Problem::TooHeavy(_)
+            | Problem::Spilt(_)
     );
     if !of_content {
         return problem;
@@ -260,6 +269,9 @@ impl Found {
                 self.unreadable.remove(path);
                 if self.objects.insert(keep.keep(object)).is_some() {
                     self.tell(path, "repeated_object", format!("another entry of {resource} holds the same object; the last one counts"));
+                }
+                if keep.spilt() > MAX_SPILT {
+                    return Err(Problem::Spilt(MAX_SPILT));
                 }
                 Ok(())
             }

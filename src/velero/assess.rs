@@ -211,10 +211,7 @@ fn witness(backup: custom::Backup, in_cluster: bool, file: Option<FileBackup>, g
         Some(FileBackup { content: Ok(archive), .. }) => BackupContent::Read(archive),
         Some(FileBackup { content: Err(failure), .. }) if damaged => BackupContent::Damaged(failure),
         Some(FileBackup { content: Err(failure), .. }) => BackupContent::Unread(failure),
-        None => BackupContent::Unread(Failure::new(
-            CONTENT_UNREAD,
-            format!("what backup {name} holds was not read; fetch it with `velero backup download {name}` and give it with --backup FILE"),
-        )),
+        None => BackupContent::Unread(Failure::new(CONTENT_UNREAD, untold(&name, judgement.state))),
     };
     let missing = evidence::missing(&side, &content, &ground.cluster.names);
     let mut backup = Backup {
@@ -267,6 +264,14 @@ fn stale(location: &custom::Location, server: Option<Duration>, seen: Timestamp)
     let age = Duration::try_from(seen.duration_since(location.validated?)).ok()?;
     let late = !every.is_zero() && age > every.saturating_mul(MISSED.0).max(MISSED.1);
     late.then(|| format!("Velero last looked at it {} ago, and should every {}", span(age.as_secs()), span(every.as_secs())))
+}
+
+/// Why nobody told of a backup's archive, and what to do.
+fn untold(name: &str, state: BackupState) -> String {
+    match state {
+        BackupState::Pending => format!("what backup {name} will hold is not written yet"),
+        _ => format!("what backup {name} holds was not read; fetch it with `velero backup download {name}` and give it with --backup FILE"),
+    }
 }
 
 /// A storage location as the witness tells it. Without a phase it counts as not available (pkg/util/velero `BSLIsAvailable`).

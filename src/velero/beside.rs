@@ -19,6 +19,7 @@ use serde_json::Value;
 pub use returned::{of_data_download, of_pod_volume_restore};
 pub use volumes::{of_data_upload, of_pod_volume_backup};
 
+use super::archive::weight;
 use crate::witness::{Failure, RestoreFiles, Side, SideFiles};
 
 /// Bytes of one file after inflation. The largest grows with the volumes or errors of one backup.
@@ -151,6 +152,9 @@ fn read<T>(name: &str, fetched: Fetched<'_>, of: impl Fn(&Value) -> Option<T>) -
         Err(e) => return bad(format!("it is no whole gzip stream ({e})")),
         Ok(_) if json.len() as u64 > MAX_BYTES => return bad(format!("it inflates to more than {MAX_BYTES} bytes")),
         Ok(_) => {}
+    }
+    if weight::of(&json) > weight::MOST {
+        return bad("it is made of more small parts than Velero writes".to_owned());
     }
     match serde_json::from_slice::<Value>(&json) {
         Err(e) => bad(format!("it is not JSON at line {}, column {}", e.line(), e.column())),

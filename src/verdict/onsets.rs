@@ -137,7 +137,7 @@ impl Onsets {
             (window.opened, window.closed) = (window.opened.min(now), window.closed.min(now));
         }
         for proof in &mut self.proofs {
-            (proof.began, proof.at) = (proof.began.min(now), proof.at.min(now));
+            proof.at = proof.at.min(now);
         }
         for seen in self.tips.values_mut() {
             if let Some((_, at)) = &mut seen.last {

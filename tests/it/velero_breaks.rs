@@ -49,12 +49,23 @@ fn large() -> Vec<u8> {
 
 /// Reads a file whose connection breaks after its first megabyte, with something done before it can be taken up: what was read, and the verdict.
 async fn broken(file: Arc<dyn Open>, gate: &Gate, between: impl AsyncFnOnce()) -> (std::io::Result<Vec<u8>>, Option<StoreError>) {
+    broken_after(Duration::ZERO, file, gate, between).await
+}
+
+/// The same, with a pause before the break.
+async fn broken_after(
+    pause: Duration,
+    file: Arc<dyn Open>,
+    gate: &Gate,
+    between: impl AsyncFnOnce(),
+) -> (std::io::Result<Vec<u8>>, Option<StoreError>) {
     let (mut feed, verdict) = Feed::start(file, Duration::from_secs(120));
     let begin = tokio::task::spawn_blocking(move || {
         let mut all = vec![0; 1 << 20];
         feed.read_exact(&mut all).map(|()| (feed, all))
     });
     let (mut feed, mut all) = begin.await.expect("no panic").expect("it begins");
+    tokio::time::sleep(pause).await;
     gate.close();
     between().await;
     gate.open();
@@ -115,9 +126,10 @@ async fn a_signed_address_is_taken_up_where_it_broke_for_the_same_content_and_fo
     assert_eq!((read.is_err(), error.map(|e| e.kind())), (true, Some("store_replaced")), "not half of one content and half of another");
     let (read, error) = broken(sign(600).await, &gate, async || uploads.delete(&path).await.expect("deleted")).await;
     assert_eq!((read.is_err(), error.map(|e| e.kind())), (true, Some("download_missing")));
-    // The address expires while the connection is away; the last try comes 3.75 s after the break.
+    // The address expires while the connection is away; the last try comes 3.75 s after the break. It holds long enough for a slow start.
     put(content).await;
-    let (read, error) = broken(sign(3).await, &gate, async || tokio::time::sleep(Duration::from_millis(2500)).await).await;
+    let away = async || tokio::time::sleep(Duration::from_millis(2500)).await;
+    let (read, error) = broken_after(Duration::from_millis(5500), sign(8).await, &gate, away).await;
     let error = error.expect("refused");
     assert_eq!((read.is_err(), error.kind()), (true, "download_expired"), "{error}");
     assert!(!format!("{error} {error:?}").contains("X-Amz"), "{error}");

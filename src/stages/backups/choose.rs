@@ -103,8 +103,10 @@ pub(super) fn ended(phase: &str) -> bool {
 
 /// Why an archive was not read, as long as nothing is chosen. `all` says how to have it read.
 pub(super) fn why_unread(phase: &str, all: &str) -> Failure {
-    if ended(phase) {
-        Failure::new("not_needed", format!("a newer backup of the same scope was read; {all}"))
+    if matches!(phase, "New" | "Queued" | "ReadyToStart" | "InProgress") || phase.starts_with("WaitingFor") || phase.starts_with("Finalizing") {
+        Failure::new("not_yet_read", "it was not done when it was last looked for")
+    } else if ended(phase) {
+        Failure::new("not_needed", format!("a newer backup of the same scope was read, or this one does not count; {all}"))
     } else {
         Failure::new("not_finished", "it did not end well, so it was not read")
     }
@@ -126,9 +128,14 @@ fn settles(candidate: &Candidate<'_>) -> bool {
     }
 }
 
-/// The one to read next; `None` if there is none for now. One that was asked for by name comes first, then the newest.
+/// The one to read next; `None` if there is none for now. One that was asked for by name comes first, then the newest; what was never tried comes
+/// before what failed, so that no failure keeps others from their turn.
 pub(super) fn next(all: &[Candidate<'_>], wanted: Wanted) -> Option<usize> {
-    let due = |n: usize| all[n].outcome.is_due(wanted.now);
+    let untried = |n: usize| matches!(all[n].outcome, Outcome::Unread);
+    first(all, wanted, untried).or_else(|| first(all, wanted, |n| all[n].outcome.is_due(wanted.now)))
+}
+
+fn first(all: &[Candidate<'_>], wanted: Wanted, due: impl Fn(usize) -> bool) -> Option<usize> {
     if let Some(asked_for) = (0..all.len()).find(|n| all[*n].asked_for && due(*n)) {
         return Some(asked_for);
     }
@@ -200,7 +207,9 @@ mod tests {
             ([Unread, read(), Unread], sound, Some("shop"), Some("shop")),
             ([Unread, read(), read()], sound, None, Some("old")),
             ([Unread, failed(1), read()], sound, None, Some("old")),
-            ([Unread, failed(6), read()], sound, Some("new"), Some("new")),
+            // Of another scope it has its turn first.
+            ([Unread, failed(6), Unread], sound, Some("shop"), Some("shop")),
+            ([Unread, failed(6), read()], sound, Some("new"), Some("old")),
             ([read(), read(), read()], sound, None, None),
             // What the join says of them once they were read.
             ([Unread, damaged(), read()], newest(S::Invalid), Some("old"), Some("old")),

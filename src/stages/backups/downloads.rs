@@ -40,8 +40,8 @@ pub(super) struct DownloadStage {
     namespace: Text,
     connection: Option<Connection>,
     known: BTreeMap<Key, Known>,
-    /// When Velero last did not answer: it is left alone for a while.
-    silent: Option<Timestamp>,
+    /// When Velero last did not answer, and why: it is left alone for a while.
+    silent: Option<(Timestamp, Failure)>,
 }
 
 /// What is known of one backup.
@@ -70,6 +70,20 @@ impl DownloadStage {
         self.known.get(&key(backup)).map_or(&Outcome::Unread, |k| &k.outcome)
     }
 
+    /// Whether it did not answer a while ago, whatever it was asked.
+    pub fn is_silent(&self, now: Timestamp) -> bool {
+        self.silent.as_ref().is_some_and(|(at, _)| now.duration_since(*at) < AGAIN)
+    }
+
+    /// Remembers that Velero does not answer, if that is what a failure says.
+    fn heard(&mut self, e: &StoreError, now: Timestamp) -> bool {
+        let silent = e.is_passing() || matches!(e.kind(), "download_unprocessed" | "download_forbidden" | "download_unserved");
+        if silent {
+            self.silent = Some((now, Failure::from(e)));
+        }
+        silent
+    }
+
     /// Reads an archive. Says what it read.
     pub async fn read(&mut self, backup: &custom::Backup, live: &Live, library: &Library, now: Timestamp) -> Read {
         let cache = format!(
@@ -85,18 +99,22 @@ impl DownloadStage {
                 Ok(outcome) => outcome,
                 Err(e) => {
                     tracing::warn!(backup = &*backup.head.name, reason = e.kind(), "{e}");
+                    self.heard(&e, now);
                     Outcome::Failed(Failure::from(&e), now)
                 }
             },
         };
         let failed = outcome.content(|| Failure::new("not_needed", "")).err().map(|f| f.reason);
+        if failed.is_none() {
+            self.silent = None;
+        }
         self.known.entry(key(backup)).or_default().outcome = outcome;
         (backup.location.clone(), failed)
     }
 
     /// Files beside archives that are due, of backups in the order in which they are given.
     fn due<'b>(&self, backups: &[&'b custom::Backup], now: Timestamp) -> Vec<(&'b custom::Backup, SideFile)> {
-        if self.silent.is_some_and(|at| now.duration_since(at) < AGAIN) {
+        if self.is_silent(now) {
             return Vec::new();
         }
         let none = Known::default();
@@ -109,7 +127,10 @@ impl DownloadStage {
             let asked = due.into_iter().filter(|f| f.download_kind().is_some() && (!first || *f == SideFile::VolumeInfo));
             asked.map(|file| (*backup, file)).collect()
         };
-        backups.iter().filter(|b| ended(&b.phase)).flat_map(of).collect()
+        let mut due: Vec<(&'b custom::Backup, SideFile)> = backups.iter().filter(|b| ended(&b.phase)).flat_map(of).collect();
+        // What was never asked for comes before what was refused, so that one refusal keeps nobody from his turn.
+        due.sort_by_key(|(backup, file)| self.known.get(&key(backup)).is_some_and(|k| k.sides.tried(*file)));
+        due
     }
 
     /// Whether files beside archives wait to be read.
@@ -129,12 +150,11 @@ impl DownloadStage {
                 Err(e) if e.kind() == "download_missing" => Ok(None),
                 Err(e) => Err(e),
             };
-            let silent = fetched.as_ref().err().is_some_and(StoreError::is_passing);
+            let silent = fetched.as_ref().err().is_some_and(|e| self.heard(e, now));
             let fetched = fetched.map_err(|e| Failure::from(&e));
             let fetched = fetched.as_ref().map(Option::as_deref).map_err(Clone::clone);
             self.known.entry(key(backup)).or_default().sides.take(file, &name, None, fetched, now);
             if silent {
-                self.silent = Some(now);
                 break;
             }
         }
@@ -182,8 +202,27 @@ impl DownloadStage {
         outcome
     }
 
+    /// A small file of a restore, whole; `None` while Velero does not answer.
+    pub async fn small_of_restore(
+        &mut self,
+        of: &str,
+        location: Option<&str>,
+        live: &Live,
+        file: (&str, &str),
+        now: Timestamp,
+    ) -> Option<Result<Vec<u8>, StoreError>> {
+        if self.is_silent(now) {
+            return None;
+        }
+        let answer = self.small(of, location, live, file.0, file.1).await;
+        if let Err(e) = &answer {
+            self.heard(e, now);
+        }
+        Some(answer)
+    }
+
     /// A small file of a backup or restore, whole.
-    pub async fn small(&mut self, of: &str, location: Option<&str>, live: &Live, kind: &str, name: &str) -> Result<Vec<u8>, StoreError> {
+    async fn small(&mut self, of: &str, location: Option<&str>, live: &Live, kind: &str, name: &str) -> Result<Vec<u8>, StoreError> {
         let (connection, bundles) = self.reach(location, live).await?;
         let bundles: Vec<&[u8]> = bundles.iter().map(Vec::as_slice).collect();
         let answered = download::ask(&connection, &self.namespace, kind, of, self.settings.timeout).await?;
@@ -198,13 +237,17 @@ impl DownloadStage {
     /// What was read, for the join with the cluster.
     pub fn tell(&self, backups: &[custom::Backup]) -> Vec<FileBackup> {
         let none = Known::default();
+        let unread = |backup: &custom::Backup| match &self.silent {
+            Some((_, failure)) if ended(&backup.phase) => failure.clone(),
+            _ => why_unread(&backup.phase, ALL),
+        };
         let of = |backup: &custom::Backup| {
             let Known { outcome, sides } = self.known.get(&key(backup)).unwrap_or(&none);
             FileBackup {
                 name: backup.head.name.clone(),
                 object: None,
                 start: backup.start,
-                content: outcome.content(|| why_unread(&backup.phase, ALL)),
+                content: outcome.content(|| unread(backup)),
                 damage: outcome.damage(),
                 cluster_uid: outcome.cluster_uid(),
                 side: sides.files().clone(),

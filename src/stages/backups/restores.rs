@@ -56,7 +56,12 @@ impl Shelf {
         });
         let mut read = read.buffer_unordered(AT_ONCE);
         while let Some((name, listed, files)) = read.next().await {
+            let silent = is_silent(&files);
             self.known.insert(name, (listed, files));
+            // The next listing tries the rest.
+            if silent {
+                break;
+            }
         }
         Ok(())
     }
@@ -65,6 +70,12 @@ impl Shelf {
     pub fn tell(&self) -> impl Iterator<Item = &RestoreFiles> {
         self.known.values().map(|(_, files)| files)
     }
+}
+
+/// Whether the store stopped to answer.
+fn is_silent(files: &RestoreFiles) -> bool {
+    let failures = [files.results.failure(), files.items.failure(), files.volumes.failure()];
+    failures.into_iter().flatten().any(|f| matches!(&*f.reason, "store_timeout" | "store_unreachable"))
 }
 
 fn failed(files: &RestoreFiles) -> bool {
@@ -145,14 +156,15 @@ impl Asked {
     /// Reads what the newest one did that was not read yet.
     pub async fn read(&mut self, downloads: &mut DownloadStage, restores: &[custom::Restore], live: &Live, now: Timestamp) {
         self.known.retain(|known, _| restores.iter().any(|r| key(r) == *known));
-        let Some(restore) = self.wanted(restores, now) else { return };
+        let Some(restore) = self.wanted(restores, now).filter(|_| !downloads.is_silent(now)) else { return };
         let name = &restore.head.name;
         // Where the bundle of its location stands, Velero knows by its backup alone.
         let location = restore.backup.as_ref().and_then(|b| location(live, b));
         let mut files = RestoreFiles::of(name);
         for file in RestoreFile::ALL {
             let wanted = file.name(name);
-            match downloads.small(name, location.as_deref(), live, file.download_kind(), &wanted).await {
+            let Some(answer) = downloads.small_of_restore(name, location.as_deref(), live, (file.download_kind(), &wanted), now).await else { break };
+            match answer {
                 Ok(bytes) => files.take(file, &wanted, Ok(Some(&bytes))),
                 Err(e) if e.kind() == "download_missing" => files.take(file, &wanted, Ok(None)),
                 Err(e) => files.take(file, &wanted, Err(Failure::from(&e))),

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::choose::AGAIN;
 use crate::{
@@ -25,7 +25,8 @@ pub(super) struct Sides {
 struct Seen {
     /// What tells this content from another, where a listing says so.
     tag: Option<String>,
-    failed: Option<Timestamp>,
+    /// When reading it failed, and how long nobody tries again.
+    failed: Option<(Timestamp, SignedDuration)>,
 }
 
 impl Sides {
@@ -39,8 +40,13 @@ impl Sides {
         match self.seen.get(&file) {
             None => true,
             Some(seen) if seen.tag.as_deref() != tag => true,
-            Some(seen) => seen.failed.is_some_and(|at| now.duration_since(at) >= AGAIN),
+            Some(seen) => seen.failed.is_some_and(|(at, wait)| now.duration_since(at) >= wait),
         }
+    }
+
+    /// Whether anybody tried to read it.
+    pub fn tried(&self, file: SideFile) -> bool {
+        self.seen.contains_key(&file)
     }
 
     /// The files to read next. `read` says whether the archive itself was read; `tag` what a listing says of a file, if there is one.
@@ -59,7 +65,9 @@ impl Sides {
     /// Takes one file in.
     pub fn take(&mut self, file: SideFile, name: &str, tag: Option<String>, fetched: Fetched<'_>, now: Timestamp) {
         self.files.take(file, name, fetched);
-        let failed = self.failure(file).is_some().then_some(now);
+        // A Velero before 1.13 refuses the kind of some files, and each time.
+        let wait = |f: &Failure| if &*f.reason == "download_failed" { SignedDuration::from_hours(1) } else { AGAIN };
+        let failed = self.failure(file).map(|f| (now, wait(f)));
         self.seen.insert(file, Seen { tag, failed });
     }
 

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
-    choose::{Outcome, ended, why_unread},
+    choose::{AGAIN, Outcome, ended, why_unread},
     restores::Shelf,
     sides::Sides,
 };
@@ -18,11 +18,12 @@ use crate::{
     object::Text,
     velero::{
         Damage, FileBackup, Library,
+        archive::weight,
         assess::DATA_GONE,
         beside::{MAX_BYTES, SideFile},
         custom,
         store::{
-            Bucket, Coordinates, Listed, StoreError,
+            Bucket, Coordinates, Listed, StoreError, StoredFile,
             error::Fault,
             feed::{Feed, Open},
             listing::MARKER,
@@ -33,6 +34,12 @@ use crate::{
 
 /// Bytes of a Backup object; the API server takes none larger than 3 MiB.
 const MAX_MARKER: u64 = 4 << 20;
+
+/// Bytes of all Backup objects of one store: they stay in memory. Those of ten thousand backups, as Velero writes them, fit.
+const MAX_MARKERS: u64 = 64 << 20;
+
+/// What one of them may take as a tree; one of Velero's takes some tens of kilobytes.
+const MAX_WEIGHT: u64 = 32 << 20;
 
 /// Small files that are fetched at once.
 pub(super) const AT_ONCE: usize = 8;
@@ -66,6 +73,8 @@ pub(super) struct StoreStage {
     ended_before: BTreeSet<Text>,
     /// Why the newest listing failed, if it did. What was listed before stays.
     failure: Option<Failure>,
+    /// When it last did not answer for a small file: it is left alone for a while, unless it can be listed before.
+    silent: Option<Timestamp>,
 }
 
 /// One read of an archive: the location, and the reason if it failed.
@@ -94,6 +103,7 @@ impl StoreStage {
             restores: Shelf::default(),
             ended_before: BTreeSet::new(),
             failure: None,
+            silent: None,
         }
     }
 
@@ -154,7 +164,7 @@ impl StoreStage {
         };
         match outcome {
             Ok(()) => {
-                (self.listed, self.failure) = (Some(now), None);
+                (self.listed, self.failure, self.silent) = (Some(now), None, None);
                 self.ended_before = claimed.iter().filter(|b| ended(&b.phase)).map(|b| b.head.name.clone()).collect();
             }
             Err(e) => {
@@ -173,7 +183,9 @@ impl StoreStage {
         let known = |name: &Text, listed: &Listed| {
             self.backups.get(name).is_some_and(|known| known.object.is_ok() && known.listed.marker() == listed.marker())
         };
-        let fetch: Vec<Text> = listed.iter().filter(|(name, l)| l.marker().is_some() && !known(name, l)).map(|(name, _)| name.clone()).collect();
+        let beyond = beyond(&listed);
+        let wanted = |name: &Text, l: &Listed| l.marker().is_some() && !known(name, l) && !beyond.contains(name);
+        let fetch: Vec<Text> = listed.iter().filter(|(name, l)| wanted(name, l)).map(|(name, _)| name.clone()).collect();
         let fetched = futures::stream::iter(fetch).map(async |name| (name.clone(), bucket.small(&name, MARKER, MAX_MARKER).await));
         let mut fetched: BTreeMap<Text, Result<Vec<u8>, StoreError>> = fetched.buffer_unordered(AT_ONCE).collect().await;
         // One that cannot be read is its backup's matter, unless the store as a whole stopped to answer.
@@ -184,6 +196,7 @@ impl StoreStage {
         for (name, listed) in listed.into_iter().filter(|(_, l)| l.marker().is_some()) {
             let old = before.remove(&name);
             let object = match fetched.remove(&name) {
+                _ if beyond.contains(&name) => Err(too_many(&name)),
                 Some(bytes) => bytes.map_err(|e| Failure::from(&e)).and_then(|bytes| marker(&name, &bytes)),
                 None => old.as_ref().map_or_else(|| Err(Failure::new("backup_bad_object", "")), |o| o.object.clone()),
             };
@@ -216,14 +229,23 @@ impl StoreStage {
 
     /// Files beside archives that are due, newest backups first.
     fn due(&self, now: Timestamp) -> Vec<(Text, SideFile)> {
+        if self.failure.is_some() || self.silent.is_some_and(|at| now.duration_since(at) < AGAIN) {
+            return Vec::new();
+        }
         let mut backups: Vec<(&Text, &Stored)> = self.backups.iter().collect();
         let start = |s: &Stored| s.object.as_ref().ok().and_then(|(_, b)| b.start);
         backups.sort_by_key(|(name, s)| std::cmp::Reverse((start(s), *name)));
         let of = |(name, stored): (&Text, &Stored)| -> Vec<(Text, SideFile)> {
-            let Some((_, backup)) = stored.object.as_ref().ok().filter(|(_, b)| ended(&b.phase)) else { return Vec::new() };
+            let Ok((_, backup)) = &stored.object else { return Vec::new() };
             let tag = |file: SideFile| stored.listed.files.get(&file.name(name)).map(|f| f.tag.clone());
             let read = !matches!(stored.outcome, Outcome::Unread | Outcome::Foreign(_));
-            stored.sides.due(&backup.phase, read, now, tag).into_iter().map(|file| (name.clone(), file)).collect()
+            // The cluster may know that it has ended before the listing does: its archive is read then, and what it failed on must be known with it.
+            let phase = match &*backup.phase {
+                phase if ended(phase) => phase,
+                _ if read => "PartiallyFailed",
+                _ => return Vec::new(),
+            };
+            stored.sides.due(phase, read, now, tag).into_iter().map(|file| (name.clone(), file)).collect()
         };
         backups.into_iter().flat_map(of).collect()
     }
@@ -233,25 +255,31 @@ impl StoreStage {
         use futures::StreamExt as _;
         let Some((_, bucket)) = self.bucket.clone() else { return false };
         let due = self.due(now);
-        let fetch = due.into_iter().take(SIDES_A_RUN).filter_map(|(name, file)| {
-            let tag = self.backups.get(&name)?.listed.files.get(&file.name(&name)).map(|f| f.tag.clone());
-            Some((name, file, tag))
-        });
-        let fetch: Vec<(Text, SideFile, Option<String>)> = fetch.collect();
+        let any = !due.is_empty();
+        let tag = |name: &Text, file: SideFile| self.backups.get(name)?.listed.files.get(&file.name(name)).map(|f| f.tag.clone());
+        let with_tag: Vec<(Text, SideFile, Option<String>)> = due.into_iter().map(|(name, file)| (name.clone(), file, tag(&name, file))).collect();
+        let (there, absent): (Vec<_>, Vec<_>) = with_tag.into_iter().partition(|(.., tag)| tag.is_some());
+        // That a file is not there costs no request.
+        for (name, file, _) in absent {
+            if let Some(stored) = self.backups.get_mut(&name) {
+                stored.sides.take(file, &file.name(&name), None, Ok(None), now);
+            }
+        }
         let bucket = &bucket;
-        let fetched = futures::stream::iter(fetch).map(async |(name, file, tag)| {
-            let bytes = match tag {
-                Some(_) => bucket.small(&name, &file.name(&name), MAX_BYTES).await.map(Some).map_err(|e| Failure::from(&e)),
-                None => Ok(None),
-            };
+        let fetched = futures::stream::iter(there.into_iter().take(SIDES_A_RUN)).map(async |(name, file, tag)| {
+            let bytes = bucket.small(&name, &file.name(&name), MAX_BYTES).await;
             (name, file, tag, bytes)
         });
         let mut fetched = fetched.buffer_unordered(AT_ONCE);
-        let mut any = false;
         while let Some((name, file, tag, bytes)) = fetched.next().await {
-            any = true;
+            let silent = bytes.as_ref().is_err_and(StoreError::is_passing);
+            let bytes = bytes.map_err(|e| Failure::from(&e));
             if let Some(stored) = self.backups.get_mut(&name) {
-                stored.sides.take(file, &file.name(&name), tag, bytes.as_ref().map(Option::as_deref).map_err(Clone::clone), now);
+                stored.sides.take(file, &file.name(&name), tag, bytes.as_ref().map(|b| Some(&**b)).map_err(Clone::clone), now);
+            }
+            if silent {
+                self.silent = Some(now);
+                break;
             }
         }
         any
@@ -332,9 +360,35 @@ impl Stored {
     }
 }
 
+/// Backups whose objects are not read, because those that were written later fill what there is room for.
+fn beyond(listed: &BTreeMap<Text, Listed>) -> BTreeSet<Text> {
+    let mut markers: Vec<(&Text, &StoredFile)> = listed.iter().filter_map(|(name, l)| Some((name, l.marker()?))).collect();
+    markers.sort_by_key(|(name, file)| std::cmp::Reverse((file.modified, *name)));
+    let mut room = MAX_MARKERS;
+    let fits = |file: &StoredFile, room: &mut u64| {
+        // One that is too large by itself is refused when it is read, and takes no room.
+        if file.size > MAX_MARKER {
+            return true;
+        }
+        let left = room.checked_sub(file.size);
+        *room = left.unwrap_or_default();
+        left.is_some()
+    };
+    markers.into_iter().filter(|(_, file)| !fits(file, &mut room)).map(|(name, _)| name.clone()).collect()
+}
+
+fn too_many(name: &Text) -> Failure {
+    let what =
+        format!("backups/{name}/{MARKER} was not read: the Backup objects of this store that were written later have {MAX_MARKERS} bytes already");
+    Failure::new("store_too_large", what)
+}
+
 /// The Backup object in a bucket.
 fn marker(name: &Text, bytes: &[u8]) -> Result<(Value, custom::Backup), Failure> {
     let bad = |what: String| Failure::new("backup_bad_object", format!("backups/{name}/{MARKER}: {what}"));
+    if weight::of(bytes) > MAX_WEIGHT {
+        return Err(bad("it is made of more small parts than any Backup object".to_owned()));
+    }
     let value: Value = serde_json::from_slice(bytes).map_err(|e| bad(format!("it is not JSON at line {}, column {}", e.line(), e.column())))?;
     match custom::read_backup(&value) {
         Some(backup) if backup.head.name == *name => Ok((value, backup)),
@@ -364,5 +418,32 @@ pub(super) async fn take(library: &Library, key: String, origin: String, file: A
             (Ok(Err(e)), None) => Outcome::Failed(Failure::from(&e), now),
             (Err(_), None) => Outcome::Failed(Failure::new("internal", "reading the archive was stopped"), now),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_backup_objects_of_a_store_fill_no_more_than_their_room_and_the_latest_come_first() {
+        let listed = |sizes: &[(&str, u64, i64)]| -> BTreeMap<Text, Listed> {
+            let file = |size, second| StoredFile { size, tag: String::new(), etag: None, modified: Timestamp::from_second(second).expect("a time") };
+            let of = |(name, size, second): &(&str, u64, i64)| {
+                let files = [(MARKER.to_owned(), file(*size, *second))].into();
+                (Text::from(*name), Listed { files })
+            };
+            sizes.iter().map(of).collect()
+        };
+        let beyond = |sizes: &[(&str, u64, i64)]| beyond(&listed(sizes)).iter().map(ToString::to_string).collect::<Vec<_>>();
+        let full: Vec<(String, u64, i64)> = (0..16).map(|n| (format!("b{n}"), MAX_MARKER, 10 + n)).collect();
+        let with = |more: &[(&str, u64, i64)]| {
+            let full = full.iter().map(|(name, size, at)| (&**name, *size, *at));
+            beyond(&full.chain(more.iter().copied()).collect::<Vec<_>>())
+        };
+        assert!(with(&[]).is_empty());
+        assert_eq!(with(&[("a", 1, 1)]), ["a"], "the oldest has no room");
+        assert_eq!(with(&[("z", 1, 99)]), ["b0"], "what was written last has");
+        assert!(with(&[("huge", MAX_MARKERS, 99)]).is_empty(), "one that is refused anyway takes no room");
     }
 }

@@ -29,6 +29,7 @@ pub(super) enum Problem {
     TooDamaged(usize),
     TooLarge(u64),
     TooHeavy(u64),
+    Spilt(u64),
     Bomb { inflated: u64, compressed: u64 },
     TooSlow(Duration),
     Io(String),
@@ -49,7 +50,7 @@ impl ArchiveError {
             Problem::TooManyEntries(_) => "archive_too_many_entries",
             Problem::TooDamaged(_) => "archive_too_damaged",
             Problem::TooLarge(_) => "archive_too_large",
-            Problem::TooHeavy(_) => "archive_too_heavy",
+            Problem::TooHeavy(_) | Problem::Spilt(_) => "archive_too_heavy",
             Problem::Bomb { .. } => "archive_bomb",
             Problem::TooSlow(_) => "archive_too_slow",
             Problem::Io(_) => "archive_io",
@@ -92,6 +93,7 @@ impl Problem {
             Self::TooManyEntries(_) => Some("`velero.max_entries`"),
             Self::TooLarge(_) => Some("`velero.max_total`"),
             Self::TooSlow(_) => Some("`velero.timeout`"),
+            Self::Spilt(_) => Some("`velero.max_cache`"),
             _ => None,
         }
     }
@@ -123,6 +125,7 @@ impl fmt::Display for Problem {
             Self::TooHeavy(bytes) => {
                 write!(f, "names and other facts of its objects take {bytes} bytes and more, as those of no cluster do; it was not read on")
             }
+            Self::Spilt(bytes) => write!(f, "more than {bytes} bytes of its objects do not fit into the cache folder, and memory is not for them"),
             Self::Bomb { inflated, compressed } => {
                 write!(f, "{compressed} bytes inflate to {inflated} and more, which no archive of objects does; it was not read on")
             }

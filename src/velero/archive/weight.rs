@@ -13,10 +13,10 @@ const VALUE: u64 = 64;
 
 /// The most that a body may take. An object of three megabytes, which is what an API server takes in one request, stays below it unless
 /// it holds nothing but the smallest mappings that there are.
-pub(super) const MOST: u64 = 256 << 20;
+pub const MOST: u64 = 256 << 20;
 
 /// Roughly the bytes that a JSON text takes as a tree. Of a text that is no JSON it says nothing that matters.
-pub(super) fn of(json: &[u8]) -> u64 {
+pub fn of(json: &[u8]) -> u64 {
     if json.len() < SMALL {
         return json.len() as u64;
     }

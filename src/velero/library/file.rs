@@ -153,6 +153,8 @@ pub(super) struct Draft {
     index: BufWriter<GzEncoder<Vec<u8>>>,
     /// The disk is full, the file too large or the like: what comes stays in memory.
     failed: Option<io::Error>,
+    /// Bytes of texts that stayed in memory.
+    spilt: u64,
 }
 
 /// An index that is packed in large pieces: the encoder takes its time over each, however small.
@@ -168,7 +170,7 @@ impl Draft {
         out.write_all(&mark(redactor))?;
         let shelf = FileShelf { file: temporary.reopen()?, path: room.folder.join(name), spoiled: AtomicBool::new(false) };
         let index = index();
-        Ok(Self { known, shelf: Arc::new(shelf), out, temporary, most: room.budget, offset: HEADER, index, failed: None })
+        Ok(Self { known, shelf: Arc::new(shelf), out, temporary, most: room.budget, offset: HEADER, index, failed: None, spilt: 0 })
     }
 
     /// Whether so many bytes more are too many.
@@ -236,16 +238,25 @@ impl Keep for Draft {
         object.meta.resource_version = None;
         let content = object.value.to_string();
         let extent = Extent::of(self.offset, &content, object.managers.as_deref(), object.applied.as_deref());
-        let Some(extent) = extent.filter(|_| self.failed.is_none()) else { return Arc::new(object.packed()) };
+        let size = content.len() as u64;
+        let Some(extent) = extent.filter(|_| self.failed.is_none()) else {
+            self.spilt += size;
+            return Arc::new(object.packed());
+        };
         let print = Fingerprint::of(content.as_bytes());
         let texts = [&*content, object.managers.as_deref().unwrap_or_default(), object.applied.as_deref().unwrap_or_default()];
         if let Err(e) = self.put(&object, texts, print, extent) {
             warn!("the cache of backups cannot be written: {e}; what does not fit is kept in memory, and this one is read anew after a restart");
             self.failed = Some(e);
+            self.spilt += size;
             return Arc::new(object.packed());
         }
         let place = Place::on(self.shelf.clone(), extent);
         self.known.share(Object::remembered(object.id, object.version, print, object.meta, place))
+    }
+
+    fn spilt(&self) -> u64 {
+        self.spilt
     }
 }
 

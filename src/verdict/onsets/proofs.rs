@@ -36,15 +36,18 @@ impl KeptProof {
     }
 }
 
-/// Takes in what the restores of a report prove. A restore whose own list was read replaces what was thought of it before; one that is not told
-/// any more takes nothing back.
+/// Takes in what the restores of a report prove. A restore whose own list was read replaces what was thought of it before, if
+/// what its backup holds is known too; one that is not told any more takes nothing back.
 pub(super) fn advance(known: &mut Vec<KeptProof>, report: &Report, now: Timestamp) {
     let start = |name: &Text| report.backups.iter().find(|b| b.name == *name).and_then(|b| b.start);
     let dated = |r: &'_ RestoreReport| {
-        let at = r.completed.or_else(|| r.backup.as_ref().and_then(start))?.min(now);
-        Some((at, r.started.unwrap_or(at).min(now)))
+        let at = r.completed.or_else(|| r.backup.as_ref().and_then(start))?;
+        // What tells one restore from another stays as it is; only its age is by the clock here.
+        Some((at.min(now), r.started.unwrap_or(at)))
     };
-    for restore in report.restores.iter().filter(|r| r.here == Some(true) && r.created.is_some()) {
+    // Without what its backup holds, what a restore passed over looks like what stood in its way.
+    let read = |r: &RestoreReport| r.backup.as_ref().is_some_and(|b| report.backups.iter().any(|k| k.name == *b && k.objects.is_some()));
+    for restore in report.restores.iter().filter(|r| r.here == Some(true) && r.created.is_some() && read(r)) {
         let Some((_, began)) = dated(restore) else { continue };
         known.retain(|p| !p.is_of(&restore.name, restore.backup.as_ref(), began) || restore.proves.contains(&p.namespace));
     }
@@ -149,6 +152,11 @@ mod tests {
         assert_eq!(told(&known), ["pay r1", "shop r3", "shop r2", "shop r1 +bytes"], "nobody tells of the restores any more");
         advance(&mut known, &report(&["b2"], Vec::new()), now);
         assert_eq!(told(&known), ["pay r1", "shop r3", "shop r1 +bytes"], "its backup is gone, and there is a newer one");
+        // Its list was read, and of its backup nothing: what it passed over then looks like what stood in its way.
+        let mut blind = report(&["b2"], vec![restore("r3", "b2", "04:00", &[], &[])]);
+        blind.backups[0].objects = None;
+        advance(&mut known, &blind, now);
+        assert_eq!(told(&known), ["pay r1", "shop r3", "shop r1 +bytes"]);
         // Read again, its list says otherwise.
         advance(&mut known, &report(&["b2"], vec![restore("r3", "b2", "04:00", &[], &[])]), now);
         assert_eq!(told(&known), ["pay r1", "shop r1 +bytes"]);
@@ -167,5 +175,8 @@ mod tests {
         advance(&mut known, &report(&["b"], restores), at("12:00"));
         assert_eq!(known.len(), MOST);
         assert!(known.iter().all(|p| p.at <= at("12:00") && &*p.restore == "new"), "the oldest went first");
+        // One of a clock that runs ahead is the same restore at the next look.
+        advance(&mut known, &report(&["b"], vec![restore("new", "b", "23:00", &[], &[])]), at("12:05"));
+        assert!(known.is_empty(), "it is taken back");
     }
 }
