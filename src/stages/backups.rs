@@ -13,10 +13,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use self::{
-    choose::{Candidate, Outcome, Wanted},
+    choose::{Candidate, NOT_YET_READ, Outcome, Wanted},
     downloads::DownloadStage,
     given::FileStage,
-    stores::{NOT_YET_READ, StoreStage},
+    stores::StoreStage,
 };
 use crate::{
     config::{Config, ReadBackups},

@@ -280,6 +280,15 @@ fn find_one(given: &BackupFile, known: &HashSet<Text>) -> Result<Vec<Found>, Fil
 
 /// One archive that was asked for.
 fn single(archive: &Path, given: &BackupFile, known: &HashSet<Text>) -> Result<Found, FilesError> {
+    let found = |name, object| Found {
+        name,
+        archive: archive.to_owned(),
+        object,
+        start: given.start,
+        asked_for: true,
+        failure: None,
+        side: SideFiles::default(),
+    };
     let object = marker_beside(archive)?;
     let stem = stem(archive);
     let told = object.as_ref().and_then(read_backup).map(|b| b.head.name);
@@ -287,15 +296,7 @@ fn single(archive: &Path, given: &BackupFile, known: &HashSet<Text>) -> Result<F
     let object = match told {
         // `velero backup download NAME` writes NAME-data.tar.gz.
         Some(name) if &*name == wanted || wanted.strip_suffix("-data") == Some(&*name) => {
-            return Ok(Found {
-                name,
-                archive: archive.to_owned(),
-                object,
-                start: given.start,
-                asked_for: true,
-                failure: None,
-                side: SideFiles::default(),
-            });
+            return Ok(found(name, object));
         }
         Some(found) if given.start.is_none() => return Err(FilesError::OtherBackup { path: shown(archive), found: found.to_string() }),
         _ => None,
@@ -305,15 +306,7 @@ fn single(archive: &Path, given: &BackupFile, known: &HashSet<Text>) -> Result<F
     if given.start.is_none() && !known.contains(plain) {
         return Err(FilesError::NoStart { path: shown(archive) });
     }
-    Ok(Found {
-        name: plain.into(),
-        archive: archive.to_owned(),
-        object,
-        start: given.start,
-        asked_for: true,
-        failure: None,
-        side: SideFiles::default(),
-    })
+    Ok(found(plain.into(), object))
 }
 
 /// One archive in a folder of many: what is wrong with it is its own matter.

@@ -15,6 +15,9 @@ use crate::{
     witness::{Archive, Backup, BackupState, Failure, Side},
 };
 
+/// Reason of content that is about to be read.
+pub(super) const NOT_YET_READ: &str = "not_yet_read";
+
 /// How long after a failure something is tried again.
 pub(super) const AGAIN: SignedDuration = SignedDuration::from_mins(5);
 
@@ -104,7 +107,7 @@ pub(super) fn ended(phase: &str) -> bool {
 /// Why an archive was not read, as long as nothing is chosen. `all` says how to have it read.
 pub(super) fn why_unread(phase: &str, all: &str) -> Failure {
     if matches!(phase, "New" | "Queued" | "ReadyToStart" | "InProgress") || phase.starts_with("WaitingFor") || phase.starts_with("Finalizing") {
-        Failure::new("not_yet_read", "it was not done when it was last looked for")
+        Failure::new(NOT_YET_READ, "it was not done when it was last looked for")
     } else if ended(phase) {
         Failure::new("not_needed", format!("a newer backup of the same scope was read, or this one does not count; {all}"))
     } else {

@@ -75,13 +75,10 @@ impl DownloadStage {
         self.silent.as_ref().is_some_and(|(at, _)| now.duration_since(*at) < AGAIN)
     }
 
-    /// Remembers that Velero does not answer, if that is what a failure says.
-    fn heard(&mut self, e: &StoreError, now: Timestamp) -> bool {
-        let silent = e.is_passing() || matches!(e.kind(), "download_unprocessed" | "download_forbidden" | "download_unserved");
-        if silent {
-            self.silent = Some((now, Failure::from(e)));
-        }
-        silent
+    /// Remembers whether Velero answered: any other failure than its silence is an answer.
+    fn heard<T>(&mut self, answer: &Result<T, StoreError>, now: Timestamp) {
+        let is_silence = |e: &&StoreError| e.is_passing() || matches!(e.kind(), "download_unprocessed" | "download_forbidden" | "download_unserved");
+        self.silent = answer.as_ref().err().filter(is_silence).map(|e| (now, Failure::from(e)));
     }
 
     /// Reads an archive. Says what it read.
@@ -99,15 +96,11 @@ impl DownloadStage {
                 Ok(outcome) => outcome,
                 Err(e) => {
                     tracing::warn!(backup = &*backup.head.name, reason = e.kind(), "{e}");
-                    self.heard(&e, now);
                     Outcome::Failed(Failure::from(&e), now)
                 }
             },
         };
         let failed = outcome.content(|| Failure::new("not_needed", "")).err().map(|f| f.reason);
-        if failed.is_none() {
-            self.silent = None;
-        }
         self.known.entry(key(backup)).or_default().outcome = outcome;
         (backup.location.clone(), failed)
     }
@@ -145,16 +138,14 @@ impl DownloadStage {
         for (backup, file) in due {
             let Some(kind) = file.download_kind() else { continue };
             let name = file.name(&backup.head.name);
-            let fetched = match self.small(&backup.head.name, backup.location.as_deref(), live, kind, &name).await {
+            let fetched = match self.small(&backup.head.name, backup.location.as_deref(), live, (kind, &name), now).await {
                 Ok(bytes) => Ok(Some(bytes)),
                 Err(e) if e.kind() == "download_missing" => Ok(None),
-                Err(e) => Err(e),
+                Err(e) => Err(Failure::from(&e)),
             };
-            let silent = fetched.as_ref().err().is_some_and(|e| self.heard(e, now));
-            let fetched = fetched.map_err(|e| Failure::from(&e));
             let fetched = fetched.as_ref().map(Option::as_deref).map_err(Clone::clone);
             self.known.entry(key(backup)).or_default().sides.take(file, &name, None, fetched, now);
-            if silent {
+            if self.is_silent(now) {
                 break;
             }
         }
@@ -187,6 +178,12 @@ impl DownloadStage {
     }
 
     async fn fetch(&mut self, backup: &custom::Backup, live: &Live, library: &Library, cache: String, now: Timestamp) -> Result<Outcome, StoreError> {
+        let answer = self.ask(backup, live, library, cache, now).await;
+        self.heard(&answer, now);
+        answer
+    }
+
+    async fn ask(&mut self, backup: &custom::Backup, live: &Live, library: &Library, cache: String, now: Timestamp) -> Result<Outcome, StoreError> {
         let (connection, bundles) = self.reach(backup.location.as_deref(), live).await?;
         let bundles: Vec<&[u8]> = bundles.iter().map(Vec::as_slice).collect();
         let name = &*backup.head.name;
@@ -214,15 +211,17 @@ impl DownloadStage {
         if self.is_silent(now) {
             return None;
         }
-        let answer = self.small(of, location, live, file.0, file.1).await;
-        if let Err(e) = &answer {
-            self.heard(e, now);
-        }
-        Some(answer)
+        Some(self.small(of, location, live, file, now).await)
     }
 
-    /// A small file of a backup or restore, whole.
-    async fn small(&mut self, of: &str, location: Option<&str>, live: &Live, kind: &str, name: &str) -> Result<Vec<u8>, StoreError> {
+    /// A small file of a backup or restore, whole: the kind that a DownloadRequest asks for, and its name.
+    async fn small(&mut self, of: &str, location: Option<&str>, live: &Live, file: (&str, &str), now: Timestamp) -> Result<Vec<u8>, StoreError> {
+        let answer = self.ask_small(of, location, live, file).await;
+        self.heard(&answer, now);
+        answer
+    }
+
+    async fn ask_small(&mut self, of: &str, location: Option<&str>, live: &Live, (kind, name): (&str, &str)) -> Result<Vec<u8>, StoreError> {
         let (connection, bundles) = self.reach(location, live).await?;
         let bundles: Vec<&[u8]> = bundles.iter().map(Vec::as_slice).collect();
         let answered = download::ask(&connection, &self.namespace, kind, of, self.settings.timeout).await?;
@@ -267,4 +266,31 @@ fn location_of<'l>(live: &'l Live, namespace: &str, name: Option<&str>) -> Optio
 /// The CA bundle of a storage location.
 fn authority(location: &Value) -> Option<Vec<u8>> {
     STANDARD.decode(location.pointer("/spec/objectStorage/caCert")?.as_str()?.trim()).ok().filter(|pem| !pem.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn while_velero_is_silent_that_is_why_nothing_was_read_and_any_answer_ends_it() {
+        let settings = Downloads { timeout: std::time::Duration::from_secs(1), ca_file: None };
+        let mut stage = DownloadStage::new(settings, Cluster::default(), "velero".into());
+        let raw = json!({"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": {"name": "b"}, "status": {"phase": "Completed"}});
+        let backups = [custom::read_backup(&raw).expect("a backup")];
+        let now: Timestamp = "2026-03-02T12:00:00Z".parse().expect("a time");
+        let reason = |stage: &DownloadStage| stage.tell(&backups)[0].content.as_ref().err().map(|f| f.reason.to_string());
+        let said = |kind| StoreError::new("x", Fault::Velero { reason: kind, message: String::new() });
+        let refused: Result<(), StoreError> = Err(said("download_forbidden"));
+        stage.heard(&refused, now);
+        assert_eq!((stage.is_silent(now), reason(&stage).as_deref()), (true, Some("download_forbidden")));
+        assert!(!stage.is_silent(now + AGAIN), "it is asked again after a while");
+        for answer in [Ok(()), Err(said("download_missing"))] {
+            stage.heard(&refused, now);
+            stage.heard(&answer, now);
+            assert_eq!((stage.is_silent(now), reason(&stage).as_deref()), (false, Some("not_needed")), "{answer:?}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
-    choose::{AGAIN, Outcome, ended, why_unread},
+    choose::{AGAIN, NOT_YET_READ, Outcome, ended, why_unread},
     restores::Shelf,
     sides::Sides,
 };
@@ -335,9 +335,6 @@ impl StoreStage {
         told
     }
 }
-
-/// Reason of content that is about to be read.
-pub(super) const NOT_YET_READ: &str = "not_yet_read";
 
 impl Stored {
     fn tell(&self, name: &Text, place: &str) -> FileBackup {
